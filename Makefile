@@ -1,0 +1,49 @@
+# Every target uses the virtual environment .venv, made on first use; PYTHON=... picks another interpreter for it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LAYERS := core configs llm retrieval tools context nodes graphs runs app cli
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-fast lint types bench format clean
+
+$(VENV)/.base: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing flowloom into $(VENV) (a minute or two the first time)"
+	$(PIP_INSTALL) -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@echo "installing the test tools and the extra e5 (torch; several minutes the first time)"
+	$(PIP_INSTALL) -e ".[dev,e5]"
+	touch $@
+
+demo: $(VENV)/.base
+	$(BIN)/flow demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 -q
+
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 -q -m "not slow and not weights"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The checkout may have any name; a link called `flowloom` lets mypy see the root as the package.
+types: $(VENV)/.dev
+	@d=$$(mktemp -d) && ln -s "$$PWD" $$d/flowloom && bin=$$(cd $(BIN) && pwd) && cd $$d && \
+	$$bin/mypy --config-file flowloom/pyproject.toml $(addprefix flowloom/,__init__.py __main__.py $(LAYERS) tests); \
+	status=$$?; rm -r $$d; exit $$status
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Settings, their loading, and the trust store."""

@@ -1,0 +1,1 @@
+"""What a model is shown: prompts, the first message of a turn, budgets."""

@@ -1,0 +1,1 @@
+"""Words everyone shares: data types, ports, errors. Imports nothing of ours."""

@@ -1,0 +1,112 @@
+"""Effects: what a tool call is about to do, as data.
+
+A tool plans an Effect without side effects; one runner asks, journals and applies it. Approval shows the Effect,
+the journal stores it, the sandbox runs it, a snapshot knows what it touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Category = Literal["read", "edit", "shell", "agent", "network", "mcp"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool call came to.
+
+    Attributes:
+        text: what the model reads, already cut to its limit.
+        failed: True when the call was refused or the command failed; the text says why.
+        files: workspace-relative posix paths that the call changed.
+        exit_code: of a command; None for anything else.
+        full_output: blob id of the uncut output; "" when `text` is all of it.
+        todos: the new to-do list when the call replaced it; None = untouched.
+    """
+
+    text: str
+    failed: bool = False
+    files: tuple[str, ...] = ()
+    exit_code: int | None = None
+    full_output: str = ""
+    todos: tuple[dict[str, str], ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "text": self.text,
+            "failed": self.failed,
+            "files": list(self.files),
+            "exit_code": self.exit_code,
+            "full_output": self.full_output,
+            "todos": None if self.todos is None else [dict(todo) for todo in self.todos],
+        }
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> ToolResult:
+        todos = data.get("todos")
+        return ToolResult(
+            text=data["text"],
+            failed=data["failed"],
+            files=tuple(data["files"]),
+            exit_code=data["exit_code"],
+            full_output=data["full_output"],
+            todos=None if todos is None else tuple(todos),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FileWrite:
+    """Replace one file as a whole.
+
+    Attributes:
+        path: workspace-relative posix path.
+        pre_sha: SHA-256 hex of the bytes this was planned against; None = the file must not exist yet.
+        post: the complete new content.
+        summary: what the model is told once it is written.
+    """
+
+    path: str
+    pre_sha: str | None
+    post: bytes
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Run a program in the workspace.
+
+    Attributes:
+        argv: program and arguments; a shell line is ("bash", "-c", line).
+        cwd: workspace-relative posix path, "." = the workspace itself.
+        env: added to the scrubbed environment.
+        network: whether it may reach the network, where a sandbox can tell.
+        timeout_s: seconds until its process group is ended.
+        category: "read" for commands built by us that only read, else "shell" (or "edit" for a commit).
+    """
+
+    argv: tuple[str, ...]
+    timeout_s: float
+    cwd: str = "."
+    env: Mapping[str, str] = field(default_factory=dict)
+    network: bool = False
+    category: Category = "shell"
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Run a sub-agent with a context of its own; only its final report comes back. `tools`: names it may use."""
+
+    task: str
+    tools: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No effect outside the run: the result is already known (reads, searches, the to-do list)."""
+
+    result: ToolResult
+
+
+Effect = FileWrite | Command | Spawn | Nothing

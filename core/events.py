@@ -1,0 +1,173 @@
+"""Events: the closed set of things a run reports. The table of them is the one source for JSONL, the live view
+and `flow runs show|tail`.
+
+Every event is stored as `(v, run_id, seq, at, node, type, data)`; `data` is the event's own fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal
+
+EVENT_VERSION = 1
+
+Phase = Literal["retrieving", "waiting for model", "generating", "running tool", "running command"]
+RunStatus = Literal["running", "waiting", "paused", "interrupted", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    type: ClassVar[str] = "run_start"
+    graph: str
+    input: dict[str, Any]
+    model: str
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStarted:
+    type: ClassVar[str] = "node_start"
+    kind: str
+    visit: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEnded:
+    """`summary` is one line for people; `skipped` means its `if` was false."""
+
+    type: ClassVar[str] = "node_end"
+    visit: int
+    seconds: float
+    summary: str = ""
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFailed:
+    type: ClassVar[str] = "node_fail"
+    visit: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCalled:
+    """A finished model call. Token counts are the server's own; None = not reported."""
+
+    type: ClassVar[str] = "model_call"
+    key: str
+    model: str
+    seconds: float
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    calls: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRetried:
+    """A reply that could not be used; the same step is asked again."""
+
+    type: ClassVar[str] = "model_retry"
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    type: ClassVar[str] = "tool_start"
+    call_id: str
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    type: ClassVar[str] = "tool_end"
+    call_id: str
+    name: str
+    ok: bool
+    seconds: float
+    files: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAsked:
+    type: ClassVar[str] = "question"
+    id: str
+    kind: str
+    text: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAnswered:
+    """`by` is "person", "headless" or "mode"."""
+
+    type: ClassVar[str] = "answer"
+    id: str
+    choice: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something a person should know that is no failure (no map, retrieval off, a file skipped)."""
+
+    type: ClassVar[str] = "notice"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    type: ClassVar[str] = "run_end"
+    status: RunStatus
+    exit_code: int
+    message: str = ""
+    output: Any = None
+
+
+Event = (
+    RunStarted
+    | NodeStarted
+    | NodeEnded
+    | NodeFailed
+    | ModelCalled
+    | ModelRetried
+    | ToolStarted
+    | ToolEnded
+    | QuestionAsked
+    | QuestionAnswered
+    | Noticed
+    | RunEnded
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """One stored event. `seq` counts from 1 within its run; `at` is UTC, ISO 8601; `node` is "" for the run itself."""
+
+    run_id: str
+    seq: int
+    at: str
+    node: str
+    type: str
+    data: dict[str, Any] = field(default_factory=dict)
+    v: int = EVENT_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as it is printed by `-o jsonl`."""
+        return {
+            "v": self.v,
+            "run_id": self.run_id,
+            "seq": self.seq,
+            "at": self.at,
+            "node": self.node,
+            "type": self.type,
+            "data": self.data,
+        }
+
+
+def event_data(event: Event) -> dict[str, Any]:
+    """Return an event's fields as JSON data."""
+    return asdict(event)

@@ -1,0 +1,187 @@
+"""Ports: what the layers ask of each other, as Protocols. Concrete objects are built in app/ only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from .effects import Command, Effect, FileWrite, ToolResult
+from .events import Event, Phase
+from .hits import Hit, Source
+from .messages import ModelReply, ModelRequest
+from .questions import Answer, Question
+
+JournalState = Literal["intent", "done"]
+
+
+class TokenCounter(Protocol):
+    def count(self, text: str) -> int:
+        """Return the number of tokens of the text, never below what the model would count."""
+        ...
+
+
+class ChatModel(Protocol):
+    """One model on one server at one window size."""
+
+    name: str
+    window: int
+    """Tokens of prompt and output together."""
+
+    async def complete(self, request: ModelRequest, on_progress: Callable[[Phase, int], None]) -> ModelReply:
+        """Return a complete reply.
+
+        Args:
+            on_progress: called with the phase and the pieces of output received so far.
+
+        Raises:
+            ModelUnavailable: no server, or the model is not on it.
+            ReplyCut: the output limit ended the reply.
+            ReplyInvalid: the reply's tool calls are not readable.
+            ModelFault: any other broken reply.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors of one dimension."""
+
+    id: str
+    """Names model, pooling and prefixes; vectors of different ids never mix."""
+    dimension: int
+
+    def embed_query(self, text: str) -> list[float]: ...
+
+    def embed_passages(self, texts: Sequence[str]) -> list[list[float]]: ...
+
+
+class Retriever(Protocol):
+    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+        """Return the best hits whose texts together stay within `budget` tokens, best first.
+
+        The source "map" gives one hit a file: its outline. The same tree and query give the same bytes.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOutcome:
+    """How a command ended. `output` is stdout and stderr together, uncut up to the sandbox's own cap (bytes).
+
+    `exit_code` is 124 after a timeout, 128 + signal when a signal ended it.
+    """
+
+    exit_code: int
+    output: bytes
+    timed_out: bool
+    seconds: float
+
+
+class Sandbox(Protocol):
+    """Runs commands under whatever confinement this machine offers."""
+
+    kind: str
+
+    async def run(self, command: Command, workspace: Path) -> CommandOutcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallRef:
+    """Names one tool call of a run, the same again after a resume: agent path with visit, and call id."""
+
+    agent: str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    ref: CallRef
+    state: JournalState
+    effect_sha: str
+    result: ToolResult | None
+
+
+class Journal(Protocol):
+    """Remembers each effect before and after it happens."""
+
+    def find(self, ref: CallRef) -> JournalEntry | None: ...
+
+    def begin(self, ref: CallRef, effect: FileWrite | Command, pre: bytes | None) -> None:
+        """Store the intent; it is on disk when this returns. `pre` is a file's content before a write."""
+        ...
+
+    def finish(self, ref: CallRef, result: ToolResult) -> None: ...
+
+
+class Blobs(Protocol):
+    """Content-addressed bytes of a run."""
+
+    def put(self, data: bytes) -> str:
+        """Return the SHA-256 hex under which the bytes are stored."""
+        ...
+
+    def get(self, sha: str) -> bytes:
+        """Raises: KeyError: not stored."""
+        ...
+
+    def path(self, sha: str) -> Path:
+        """Return where the bytes lie, for a person to open."""
+        ...
+
+
+class Changes(Protocol):
+    """What this run changed in the workspace."""
+
+    def files(self) -> list[str]:
+        """Return workspace-relative posix paths, sorted."""
+        ...
+
+    def diff(self, files: Sequence[str] | None = None) -> str:
+        """Return one unified diff from before the run to now; None = all changed files, "" = no change."""
+        ...
+
+
+class EventSink(Protocol):
+    def emit(self, node: str, event: Event) -> None:
+        """Append one event to the run's table and pass it to whoever watches."""
+        ...
+
+    def progress(self, node: str, phase: Phase, amount: int = 0) -> None:
+        """Tell a watcher what a node is doing now; never stored. `amount` counts output pieces, 0 = none."""
+        ...
+
+
+class Spawner(Protocol):
+    async def spawn(self, parent: str, call_id: str, task: str, tools: Sequence[str]) -> str:
+        """Run a sub-agent and return its final report.
+
+        Raises:
+            ToolError: depth or count is used up, or a tool is not to be had.
+        """
+        ...
+
+
+Ask = Callable[[Question], Answer]
+"""Puts a question; returns the answer, or leaves the run waiting by LangGraph's interrupt."""
+
+
+class EffectRunner(Protocol):
+    """The one place where effects happen: asks, journals, applies."""
+
+    async def run(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> ToolResult: ...
+
+
+class StepGate(Protocol):
+    """Checked before anything is spent: limits and a requested stop."""
+
+    def before_node(self, node: str) -> None:
+        """Raises: LimitReached, WallTimeReached, RunInterrupted."""
+        ...
+
+    def before_model_call(self, node: str) -> None:
+        """Raises: LimitReached, WallTimeReached, RunInterrupted."""
+        ...
+
+
+JsonObject = dict[str, Any]

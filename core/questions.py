@@ -1,0 +1,69 @@
+"""Questions to a person: human nodes, tool approvals and conflicts are one stored kind of thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+QuestionKind = Literal["human", "approval", "recovery"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One open question of a run.
+
+    Attributes:
+        id: given when it is stored; "" before. Any unique prefix of it names it.
+        node: path of the node that asks.
+        text: what the person reads above the choices.
+        choices: the answers that are accepted, the first being the default at a terminal.
+        payload: JSON data that goes with it (the effect, a diff, the value to edit).
+        headless: the answer taken when nobody can be asked; None = the run waits (exit 4).
+    """
+
+    kind: QuestionKind
+    node: str
+    text: str
+    choices: tuple[str, ...]
+    payload: dict[str, Any] = field(default_factory=dict)
+    headless: str | None = None
+    id: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "node": self.node,
+            "text": self.text,
+            "choices": list(self.choices),
+            "payload": self.payload,
+            "headless": self.headless,
+        }
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Question:
+        return Question(
+            id=data.get("id", ""),
+            kind=data["kind"],
+            node=data["node"],
+            text=data["text"],
+            choices=tuple(data["choices"]),
+            payload=data["payload"],
+            headless=data["headless"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A person's answer: one of the question's choices, and a value where the question edits one (None = unedited)."""
+
+    choice: str
+    value: Any = None
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"choice": self.choice, "value": self.value, "reason": self.reason}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Answer:
+        return Answer(choice=data["choice"], value=data.get("value"), reason=data.get("reason", ""))

@@ -1,0 +1,77 @@
+"""What a tool is: a name, a category, arguments for the model, and a plan without side effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from .effects import Category, Effect
+from .messages import ToolDef
+from .ports import Blobs, Retriever
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may look at while it plans.
+
+    Attributes:
+        workspace: absolute, resolved folder that no path may leave.
+        offered: names of the tools the calling agent has, for spawn_agent.
+        todos: the agent's current to-do list.
+        changed: files this run changed so far, workspace-relative.
+    """
+
+    workspace: Path
+    blobs: Blobs
+    retriever: Retriever
+    offered: tuple[str, ...] = ()
+    todos: tuple[Mapping[str, str], ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool.
+
+    Attributes:
+        args: pydantic model with extra="forbid"; each field is described for the model.
+        plan: reads what it needs and returns the Effect; must not change anything outside the process.
+            Raises ToolError for the model. Plain sync code: the caller runs it in a thread.
+        together: True when calls of it in one reply may run side by side (it only reads).
+        category_of: for a tool whose category depends on its arguments; None = always `category`.
+    """
+
+    name: str
+    category: Category
+    description: str
+    args: type[BaseModel]
+    plan: Callable[[Any, ToolContext], Effect]
+    together: bool = False
+    category_of: Callable[[Any], Category] | None = None
+
+    def definition(self) -> ToolDef:
+        """Return what a model is shown: the schema without pydantic's titles and defaults of null."""
+        return ToolDef(self.name, self.description, slim_schema(self.args.model_json_schema()))
+
+
+def slim_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON Schema without what only costs tokens: titles, and `anyOf` with null for an optional value."""
+    slim: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        if key == "default" and value is None:
+            continue
+        if key == "properties":
+            slim[key] = {name: slim_schema(sub) for name, sub in value.items()}
+        elif key == "anyOf" and (kept := [s for s in value if s != {"type": "null"}]) and len(kept) == 1:
+            slim.update(slim_schema(kept[0]))
+        elif isinstance(value, dict):
+            slim[key] = slim_schema(value)
+        else:
+            slim[key] = value
+    return slim

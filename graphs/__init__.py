@@ -1,0 +1,1 @@
+"""Graph files: reading, checking and compiling them to LangGraph."""

@@ -1,0 +1,1 @@
+"""Node types: the agent loop and everything a graph file may name."""

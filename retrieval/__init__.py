@@ -1,0 +1,1 @@
+"""Code and document retrieval behind one port."""

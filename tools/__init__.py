@@ -1,0 +1,1 @@
+"""Tools, one a file, and the one runner that applies their effects."""
