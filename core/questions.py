@@ -55,7 +55,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A person's answer: one of the question's choices, and a value where the question edits one (None = unedited)."""
+    """A person's answer: one of the choices, and a value where the question edits one (None = unedited)."""
 
     choice: str
     value: Any = None
