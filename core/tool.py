@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from .effects import Category, Effect
 from .messages import ToolDef
-from .ports import Blobs, Retriever
+from .ports import Blobs, Changes, Retriever
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class ToolContext:
         workspace: absolute, resolved folder that no path may leave.
         offered: names of the tools the calling agent has, for spawn_agent.
         todos: the agent's current to-do list.
-        changed: files this run changed so far, workspace-relative.
+        changes: what this run changed so far; None outside a run.
     """
 
     workspace: Path
@@ -30,7 +30,7 @@ class ToolContext:
     retriever: Retriever
     offered: tuple[str, ...] = ()
     todos: tuple[Mapping[str, str], ...] = ()
-    changed: tuple[str, ...] = ()
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,60 @@
+"""Blocks: marked frames around text that was read, so that a model can tell data from its task."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core.hits import Hit
+from ..core.ports import TokenCounter
+
+_UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A named frame of text in the first message; `tag` is its mark, `text` may be empty (then it is left out)."""
+
+    tag: str
+    text: str
+
+    def render(self) -> str:
+        """Return the frame; a closing mark inside the text is defused and invisible characters are dropped."""
+        body = _UNSAFE.sub("", self.text).replace(f"</{self.tag}", f"&lt;/{self.tag}").strip("\n")
+        return f"<{self.tag}>\n{body}\n</{self.tag}>"
+
+
+def hits_text(hits: Sequence[Hit]) -> str:
+    """Return passages one after the other, each under its path and line span."""
+    return "\n\n".join(f"{_place(hit)}\n{hit.text.rstrip()}" for hit in hits)
+
+
+def map_text(hits: Sequence[Hit]) -> str:
+    """Return file outlines one after the other; an outline names its file itself."""
+    return "\n".join(hit.text.rstrip() for hit in hits)
+
+
+def cut_to_tokens(text: str, budget: int, counter: TokenCounter) -> str:
+    """Return the longest run of whole lines from the start within the budget, with a note when lines were left out."""
+    if counter.count(text) <= budget:
+        return text
+    lines = text.splitlines()
+    low, high = 0, len(lines)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if counter.count(_shortened(lines, middle)) <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    return _shortened(lines, low)
+
+
+def _shortened(lines: list[str], kept: int) -> str:
+    return "\n".join([*lines[:kept], f"[{len(lines) - kept} more lines left out]"])
+
+
+def _place(hit: Hit) -> str:
+    page = f" page {hit.page}" if hit.page is not None else ""
+    heading = f" ({hit.heading})" if hit.heading else ""
+    return f"## {hit.path}:{hit.start_line}-{hit.end_line}{page}{heading}"

@@ -1,0 +1,301 @@
+"""What a graph file says, as plain data. Made by read.py, checked by validate.py, compiled by build.py.
+
+Texts stay as they were written: an `Expr` is one bare expression; a template is a text, or JSON data made of texts,
+whose `{{ }}` parts are filled when the node runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NewType, get_args
+
+from .faults import Fault, Position
+
+Expr = NewType("Expr", str)
+"""One expression without braces; see expressions.py."""
+
+START = "START"
+END = "END"
+
+NodeType = Literal[
+    "planner", "coder", "reviewer", "sub_agent", "agent", "llm", "tool", "shell", "human", "graph", "set", "fail"
+]
+Reduce = Literal["replace", "append", "union", "sum"]
+ValueType = Literal["string", "int", "number", "bool", "list", "object", "path", "any"]
+History = Literal["fresh", "continue"]
+Schema = str | dict[str, Any]
+"""A schema's name ("Plan"), or an inline JSON Schema."""
+
+NODE_TYPES: tuple[NodeType, ...] = get_args(NodeType)
+MODEL_NODES = frozenset({"planner", "coder", "reviewer", "sub_agent", "agent", "llm"})
+"""Types that talk to a model."""
+
+OUTPUT_SCHEMAS: Mapping[str, str] = {"planner": "Plan", "coder": "Change", "reviewer": "Review"}
+"""Schema that a role's output has when its node names none."""
+
+OUTPUT_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "shell": ("exit_code", "text"),
+    "human": ("choice", "value", "reason"),
+}
+"""Fields of the value that a node of the type produces; a shell node with `parse: json` gives what was parsed."""
+
+FINGERPRINT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a graph stands: the path as the person knows it, and the whole text of the file."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One input. Exactly one of `type` and `schema` is set. An input that is not required, has no default and is
+    not given is None. `positional`: it takes the plain argument of `flow run GRAPH ARGUMENT`."""
+
+    type: ValueType | None = None
+    schema: Schema | None = None
+    required: bool = False
+    default: Any = None
+    has_default: bool = False
+    positional: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StateKey:
+    """One state key. Exactly one of `type` and `schema` is set. `key`: the field by which `union` tells items apart."""
+
+    type: ValueType | None = None
+    schema: Schema | None = None
+    reduce: Reduce = "replace"
+    key: str = ""
+
+    def empty(self) -> Any:
+        """Return the value before the first write: None, [] (append, union) or 0 (sum)."""
+        return {"replace": None, "append": [], "union": [], "sum": 0}[self.reduce]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a graph or a node; None = no limit of its own.
+
+    Attributes:
+        tokens: prompt and completion together.
+        wall_s: seconds of wall-clock time.
+    """
+
+    node_runs: int | None = None
+    model_calls: int | None = None
+    tool_calls: int | None = None
+    tokens: int | None = None
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Runs the node once per item of a list; see `order_steps` of core for `order` ("" = as listed).
+
+    Attributes:
+        items: gives the list.
+        name: under which the node's texts see the item.
+        parallel: items at a time; 1 = one after the other.
+        order: field of the items that lists the ids an item depends on.
+    """
+
+    items: Expr
+    name: str = "item"
+    parallel: int = 1
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOutput:
+    """`to`: state key that takes the node's value, "" = none. `schema`: what it must follow, None = the type's own."""
+
+    to: str = ""
+    schema: Schema | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """One node.
+
+    Attributes:
+        model: a role or an exact tag; "" = the role of the type.
+        tools: names; None = the type's preset, () = none.
+        budget: tokens by part (repo_map, code, docs, memory, history); a missing part = the type's preset.
+        history: whether a later visit goes on with the messages of the one before.
+        max_visits, on_limit: both or neither; `on_limit` is the node that follows instead of one visit more.
+        timeout_s: None = the type's preset.
+        each: None = the node runs once a visit.
+        condition: the `if`, evaluated once a visit, before the items; None = always.
+        skipped: template for the node's value when the condition is false. A human node's is one of its choices.
+        has_skipped: False = a skipped node has the value None and writes nothing.
+        on_error: "fail" ends the run, anything else is the node that follows.
+        fields: what belongs to the type (templates unless said otherwise):
+            planner, coder, reviewer, sub_agent, agent, llm: prompt.
+            tool: call (plain name), with (JSON object).
+            shell: run (a list of texts, or {"command": Expr}), env (object, {} = none), parse ("text" | "json").
+            human: show, choices (plain list), edits (state key or absent), headless (a choice or absent).
+            graph: graph (plain name), with (JSON object).
+            set: value (object: state key -> value).
+            fail: message, exit (number).
+    """
+
+    name: str
+    type: NodeType
+    model: str = ""
+    tools: tuple[str, ...] | None = None
+    budget: dict[str, int] = field(default_factory=dict)
+    history: History = "fresh"
+    output: NodeOutput = NodeOutput()
+    limits: Limits = Limits()
+    max_visits: int | None = None
+    on_limit: str = ""
+    timeout_s: float | None = None
+    each: Each | None = None
+    condition: Expr | None = None
+    skipped: Any = None
+    has_skipped: bool = False
+    on_error: str = "fail"
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def schema(self) -> Schema | None:
+        """Return what the node's value follows: its own schema, else the role's; None = free."""
+        return self.output.schema if self.output.schema is not None else OUTPUT_SCHEMAS.get(self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """One way on. Every `target` is a node's name or END."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Two ways on: `to` when the expression is true, else `otherwise`."""
+
+    expr: Expr
+    to: str
+    otherwise: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One way per value of the expression (as text, true and false in small letters); None = no default."""
+
+    expr: Expr
+    cases: dict[str, str]
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """Several ways at once (`[a, [b, c], d]`). Validation refuses it for now."""
+
+    targets: tuple[str, ...]
+
+
+Route = Always | When | Switch | Fan
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """One graph.
+
+    Attributes:
+        output: what it returns: expressions by name, or one expression; None = nothing.
+        routes: the way on from each node, and from START; `fail` nodes have none.
+        positions: places by path, e.g. ("nodes", "plan", "prompt") or ("edges", 0, "when"); a node's own is its name.
+        route_paths: where in `positions` each node's route stands.
+        unsupported: known words of the format that nothing runs yet; validation refuses them.
+    """
+
+    name: str
+    source: Source
+    nodes: dict[str, NodeSpec]
+    routes: dict[str, Route]
+    description: str = ""
+    inputs: dict[str, InputSpec] = field(default_factory=dict)
+    state: dict[str, StateKey] = field(default_factory=dict)
+    output: dict[str, Expr] | Expr | None = None
+    limits: Limits = Limits()
+    positions: dict[tuple[str | int, ...], Position] = field(default_factory=dict)
+    route_paths: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
+    unsupported: tuple[Fault, ...] = ()
+
+    @property
+    def entry(self) -> str:
+        """The node that START leads to; "" in a graph that has none (validation refuses it)."""
+        targets = route_targets(self.routes[START]) if START in self.routes else []
+        return targets[0] if targets else ""
+
+    def at(self, *path: str | int) -> Position:
+        """Return the place of the deepest known part of the path; the file's beginning when none is known."""
+        for end in range(len(path), -1, -1):
+            if (position := self.positions.get(path[:end])) is not None:
+                return position
+        return Position()
+
+    def fault(self, path: tuple[str | int, ...], message: str) -> Fault:
+        """Return a fault at the path's place."""
+        return Fault(self.source.path, self.at(*path), message)
+
+
+def route_targets(route: Route) -> list[str]:
+    """Return where a route may lead, each target once, in the order of the file."""
+    match route:
+        case Always(target):
+            targets = [target]
+        case When(_, to, otherwise):
+            targets = [to, otherwise]
+        case Switch(_, cases, default):
+            targets = [*cases.values(), *([] if default is None else [default])]
+        case Fan(names):
+            targets = list(names)
+    return list(dict.fromkeys(targets))
+
+
+def subgraphs_of(spec: GraphSpec) -> list[str]:
+    """Return the names of the graphs that the graph's own nodes run, each once."""
+    names = [node.fields["graph"] for node in spec.nodes.values() if node.type == "graph"]
+    return list(dict.fromkeys(names))
+
+
+def fingerprint(spec: GraphSpec, library: Mapping[str, GraphSpec]) -> str:
+    """Return the SHA-256 hex of what the graph and the graphs below it say.
+
+    Comments, layout, descriptions, the order of keys and the spelling of edges do not change it. A subgraph that is
+    not in the library counts by its name alone.
+    """
+    found: dict[str, Any] = {}
+    waiting = [spec]
+    while waiting:
+        graph = waiting.pop()
+        if graph.name in found:
+            continue
+        found[graph.name] = _content(graph)
+        waiting.extend(library[name] for name in subgraphs_of(graph) if name in library)
+    text = json.dumps([FINGERPRINT_VERSION, spec.name, found], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _content(spec: GraphSpec) -> dict[str, Any]:
+    inputs = {name: asdict(value) for name, value in spec.inputs.items()}
+    for value in inputs.values():
+        del value["description"]
+    return {
+        "inputs": inputs,
+        "state": {name: asdict(value) for name, value in spec.state.items()},
+        "output": spec.output,
+        "limits": asdict(spec.limits),
+        "nodes": {name: asdict(value) for name, value in spec.nodes.items()},
+        "routes": {name: [type(route).__name__, asdict(route)] for name, route in spec.routes.items()},
+    }

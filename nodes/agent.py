@@ -1,0 +1,34 @@
+"""Running one agent visit to its end. Called by the compiled graph's nodes and by sub-agents."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ..core.messages import Message
+from ..core.schemas import Change
+from .agent_task import AgentOutcome, AgentTask
+from .deps import NodeDeps
+
+
+async def run_agent(task: AgentTask, deps: NodeDeps) -> AgentOutcome:
+    """Return the outcome of the visit; inside a run it goes on from its own checkpoint after a kill."""
+    from .agent_loop import AgentLoop
+
+    state: dict[str, Any] = await AgentLoop(task, deps).compiled().ainvoke({"pending": []}, {"recursion_limit": 10_000})
+    now = await asyncio.to_thread(deps.changes.files)
+    files = set(state.get("files", ())) | (set(now) - set(state["files_before"]))
+    return AgentOutcome(
+        text=state["final"],
+        value=state["value"],
+        files=tuple(sorted(files)),
+        messages=tuple(Message.from_dict(message) for message in state["messages"]),
+    )
+
+
+async def change_of(outcome: AgentOutcome, step: str, deps: NodeDeps) -> dict[str, Any]:
+    """Return a coder's Change: the files, the model's own summary, and the diff as a stored blob."""
+    diff = await asyncio.to_thread(deps.changes.diff, outcome.files) if outcome.files else ""
+    ref = deps.toolbox.blobs.put(diff.encode()) if diff else ""
+    change = Change(step=step, files=list(outcome.files), summary=outcome.text, diff_ref=ref)
+    return change.model_dump(mode="json")

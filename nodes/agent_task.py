@@ -1,0 +1,73 @@
+"""The plain description of one agent visit, made by graphs/build and by sub-agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from ..context.assemble import Budget, system_message
+from ..core.messages import Message
+from ..core.tool import ToolSpec
+from .roles import ROLES, Role
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTask:
+    """One visit of one agent.
+
+    Attributes:
+        path: node path without the visit, e.g. "implement[add-flag]/code".
+        visit: 1 for the first visit in this invocation of its graph.
+        role: name of the preset in nodes/roles.ROLES.
+        model: role or exact tag that picks the model.
+        schema: what the final answer must follow; None = free text.
+        history: an earlier visit's conversation to go on from; () = a fresh context.
+        model_calls: at most this many model calls; 0 = the setting's number.
+    """
+
+    path: str
+    visit: int
+    role: str
+    prompt: str
+    tools: tuple[str, ...]
+    model: str
+    budget: Budget
+    schema: type[BaseModel] | None = None
+    history: tuple[Message, ...] = ()
+    model_calls: int = 0
+    system: Message = field(default_factory=system_message)
+
+    @property
+    def label(self) -> str:
+        """Path with the visit, as events and the journal name it."""
+        return f"{self.path}#{self.visit}"
+
+    @property
+    def preset(self) -> Role:
+        return ROLES[self.role]
+
+    def toolset(self, specs: Mapping[str, ToolSpec]) -> dict[str, ToolSpec]:
+        """Return the tools of this agent in their given order.
+
+        Raises:
+            KeyError: a tool that does not exist; graph files are checked before they run.
+        """
+        return {name: specs[name] for name in self.tools}
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOutcome:
+    """What a visit came to.
+
+    Attributes:
+        value: the structured answer as JSON data, or the final text.
+        files: files it changed, workspace-relative, sorted.
+        messages: the whole conversation, for a visit that goes on from it.
+    """
+
+    text: str
+    value: object
+    files: tuple[str, ...]
+    messages: tuple[Message, ...]

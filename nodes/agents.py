@@ -1,0 +1,55 @@
+"""Node types that are agents: planner, coder, reviewer, sub_agent, agent and llm (one call, no tools)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .agent import change_of, run_agent
+from .agent_task import AgentTask
+from .call import NodeCall, NodeResult, budget_of
+from .deps import NodeDeps
+from .roles import ROLES
+
+
+def agent_task(call: NodeCall) -> AgentTask:
+    """Return the agent a node describes: the preset of its type with everything the graph file overrides."""
+    role = ROLES[call.type]
+    return AgentTask(
+        path=call.path,
+        visit=call.visit,
+        role=call.type,
+        prompt=str(call.fields["prompt"]).strip(),
+        tools=role.tools if call.tools is None else call.tools,
+        model=call.model or call.type,
+        budget=budget_of(role.budget, call.budget),
+        schema=call.schema or role.schema,
+        history=call.history,
+        model_calls=call.model_calls,
+    )
+
+
+async def run_agent_node(call: NodeCall, deps: NodeDeps) -> NodeResult:
+    """Return the agent's answer: its schema's data, or the text."""
+    outcome = await run_agent(agent_task(call), deps)
+    return NodeResult(outcome.value, _summary(outcome.value), outcome.messages)
+
+
+async def run_coder(call: NodeCall, deps: NodeDeps) -> NodeResult:
+    """Return a Change: what the coder says it did, and what really changed."""
+    outcome = await run_agent(agent_task(call), deps)
+    item = call.item
+    step = str(item.get("id", "")) if isinstance(item, Mapping) else ""
+    change = await change_of(outcome, step, deps)
+    files = ", ".join(outcome.files) or "no files changed"
+    return NodeResult(change, files, outcome.messages)
+
+
+def _summary(value: Any) -> str:
+    if isinstance(value, Mapping):
+        if "steps" in value:
+            return f"{value.get('title', '')} ({len(value['steps'])} steps)"
+        if "verdict" in value:
+            return f"{value['verdict']}, {len(value.get('findings', ()))} findings"
+        return ", ".join(value)
+    return " ".join(str(value).split())[:120]

@@ -1,0 +1,90 @@
+"""What a node type is called with and what it gives back, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..context.assemble import Budget
+from ..core.messages import Message
+from .deps import NodeDeps
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCall:
+    """One visit of a node, its expressions already evaluated.
+
+    Attributes:
+        path: node path without the visit; `visit` counts from 1 within one invocation of the graph.
+        fields: the type's own fields as values (prompt, run, show, call, with, message, ...).
+        tools, model, budget, schema: None = what the type presets.
+        history: conversation of the visit before, when the node continues it; () = fresh.
+        model_calls: bound for an agent; 0 = the setting's number.
+        timeout_s: bound for a command; None = the type's own.
+        item: the item of an `each`, or the graph's input named `step`; names the step of a Change. None = no item.
+    """
+
+    path: str
+    visit: int
+    type: str
+    fields: Mapping[str, Any]
+    tools: tuple[str, ...] | None = None
+    model: str | None = None
+    budget: Mapping[str, int] | None = None
+    schema: type[BaseModel] | None = None
+    history: tuple[Message, ...] = ()
+    model_calls: int = 0
+    timeout_s: float | None = None
+    item: Any = None
+
+    @property
+    def label(self) -> str:
+        """Path with the visit, as events and the journal name it."""
+        return f"{self.path}#{self.visit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The graph ends here as failed, with this message and exit code."""
+
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """What a visit gave.
+
+    Attributes:
+        value: JSON data; goes to `output.to` and is `output` in the node's edges.
+        summary: one line for people.
+        messages: the conversation, for a node that continues it.
+        state: state keys that the node itself replaces (a person's edit).
+        failure: set by a `fail` node.
+        resets: True when a person's answer lets the counters of its cycle start again.
+    """
+
+    value: Any = None
+    summary: str = ""
+    messages: tuple[Message, ...] = ()
+    state: Mapping[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    resets: bool = False
+
+
+NodeType = Callable[[NodeCall, NodeDeps], Awaitable[NodeResult]]
+
+
+def budget_of(preset: Budget, wanted: Mapping[str, int] | None) -> Budget:
+    """Return the preset with the parts that a graph file set; keys that are not prompt parts are left out."""
+    if wanted is None:
+        return preset
+    return Budget(
+        repo_map=wanted.get("repo_map", preset.repo_map),
+        code=wanted.get("code", preset.code),
+        docs=wanted.get("docs", preset.docs),
+        memory=wanted.get("memory", preset.memory),
+    )
