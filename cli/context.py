@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.errors import UsageError
+from .printing import visible
 
 if TYPE_CHECKING:
+    from ..app.context import AppContext
     from ..configs.dirs import Dirs
     from ..configs.load import Loaded
     from ..configs.trust import TrustStore
@@ -167,5 +170,31 @@ def load_setup(options: CliOptions, flags: Mapping[str, Any] | None = None) -> S
     dirs = find_dirs(options.env)
     trust = trust_store(dirs)
     output = options.output if options.output_given else None
-    loaded = load_settings(workspace, dirs, options.env, options.overrides, {"output": output, **(flags or {})}, trust)
+    loaded = load_settings(
+        workspace, dirs, options.env, options.overrides, {"output": output, **(flags or {})}, trust
+    )
     return Setup(workspace, dirs, trust, loaded)
+
+
+def app_context(options: CliOptions, flags: Mapping[str, Any] | None = None) -> AppContext:
+    """Return what the functions of app/ start from; notices about the settings go to stderr, unless -q.
+
+    Args:
+        flags: as for load_setup.
+
+    Raises:
+        ConfigError: settings that cannot be used.
+    """
+    from ..app.context import AppContext
+
+    setup = load_setup(options, flags)
+    print_notices(options, setup.loaded.notices)
+    return AppContext(setup.workspace, setup.dirs, setup.trust, setup.loaded.settings)
+
+
+def print_notices(options: CliOptions, notices: Sequence[str]) -> None:
+    """Print what a person should know on stderr, one line each; nothing with -q."""
+    if options.quiet:
+        return
+    for notice in notices:
+        print(f"flow: {visible(notice)}", file=sys.stderr)

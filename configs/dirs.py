@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,3 +70,28 @@ def make_private(path: Path) -> Path:
     if not path.is_dir():
         raise ConfigError(f"{str(path)!r} is not a folder.", hint="Move it away, or set FLOW_HOME to another place.")
     return path
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file as a whole, mode 0600, in a folder made 0700; it is on disk when this returns.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    make_private(path.parent)
+    try:
+        # mkstemp makes the file 0600.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as err:
+        raise ConfigError(
+            f"{str(path)!r} cannot be written: {err.strerror}.", hint="Check space and permissions."
+        ) from err

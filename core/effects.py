@@ -110,3 +110,30 @@ class Nothing:
 
 
 Effect = FileWrite | Command | Spawn | Nothing
+
+
+def effect_to_dict(effect: FileWrite | Command) -> dict[str, Any]:
+    """Return the JSON form a journal keeps; a write's bytes are left out, they belong into the blobs."""
+    if isinstance(effect, FileWrite):
+        return {"kind": "write", "path": effect.path, "pre_sha": effect.pre_sha, "summary": effect.summary}
+    return {
+        "kind": "command",
+        "argv": list(effect.argv),
+        "timeout_s": effect.timeout_s,
+        "cwd": effect.cwd,
+        "env": dict(effect.env),
+        "network": effect.network,
+        "category": effect.category,
+    }
+
+
+def effect_from_dict(data: dict[str, Any], post: bytes = b"") -> FileWrite | Command:
+    """Return the effect that `effect_to_dict` was given.
+
+    Args:
+        post: the bytes of a write; unused for a command.
+    """
+    fields = {name: value for name, value in data.items() if name != "kind"}
+    if data["kind"] == "write":
+        return FileWrite(post=post, **fields)
+    return Command(**{**fields, "argv": tuple(fields["argv"])})

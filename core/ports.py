@@ -96,9 +96,18 @@ class CallRef:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
+    """One journaled call.
+
+    Attributes:
+        effect: what was begun, exactly as it was planned: after a kill the tree may already hold it, so it can not
+            be planned again.
+        result: None while the state is "intent".
+    """
+
     ref: CallRef
     state: JournalState
     effect_sha: str
+    effect: FileWrite | Command
     result: ToolResult | None
 
 
@@ -170,6 +179,13 @@ class EffectRunner(Protocol):
     """The one place where effects happen: asks, journals, applies."""
 
     async def run(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> ToolResult: ...
+
+    async def recover(self, ref: CallRef, ask: Ask) -> ToolResult | None:
+        """Return what a call begun before came to, finishing it first where a kill cut it short; None = never begun.
+
+        To be asked before the call is planned, since a plan against a tree that already holds it would be wrong.
+        """
+        ...
 
 
 class StepGate(Protocol):

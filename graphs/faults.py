@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ..core.errors import GraphInvalid
 
+MAX_FAULTS = 50
+"""How many faults one message shows."""
 MAX_LISTED = 12
 """How many names a message lists before it says how many there are."""
 
@@ -34,7 +36,9 @@ class Fault:
 
 def invalid(faults: Sequence[Fault]) -> GraphInvalid:
     """Return the error that carries the faults, one line each, in the order of the files and their lines."""
-    return GraphInvalid("\n".join(str(fault) for fault in sorted(set(faults))))
+    lines = [str(fault) for fault in sorted(set(faults))]
+    more = [f"... and {len(lines) - MAX_FAULTS} more"] if len(lines) > MAX_FAULTS else []
+    return GraphInvalid("\n".join(lines[:MAX_FAULTS] + more))
 
 
 def near(name: str, options: Iterable[str]) -> str:

@@ -69,7 +69,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class StateKey:
-    """One state key. Exactly one of `type` and `schema` is set. `key`: the field by which `union` tells items apart."""
+    """One state key. Exactly one of `type` and `schema` is set. `key`: the field by which `union` compares items."""
 
     type: ValueType | None = None
     schema: Schema | None = None
@@ -116,7 +116,7 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class NodeOutput:
-    """`to`: state key that takes the node's value, "" = none. `schema`: what it must follow, None = the type's own."""
+    """`to`: state key that takes the node's value, "" = none. `schema`: what the value follows, None = the type's."""
 
     to: str = ""
     schema: Schema | None = None

@@ -1,1 +1,1 @@
-"""Model servers: the Ollama adapter, cassettes, the server that replays them, token counting."""
+"""Model servers, recorded answers, token counting and structured replies. app/ builds what is here; nodes see ports."""

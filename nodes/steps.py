@@ -44,8 +44,9 @@ async def run_human(call: NodeCall, deps: NodeDeps) -> NodeResult:
 
 
 async def run_set(call: NodeCall, deps: NodeDeps) -> NodeResult:
-    """Return the value that stands in the graph file."""
-    return NodeResult(call.fields.get("value"))
+    """Return the values that stand in the graph file, each written to the state key of its name."""
+    value = call.fields["value"]
+    return NodeResult(value, ", ".join(value), state=value)
 
 
 async def run_fail(call: NodeCall, deps: NodeDeps) -> NodeResult:

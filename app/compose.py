@@ -1,0 +1,158 @@
+"""Building a run's concrete objects from settings: the only place where ports meet their implementations."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..configs.trust import TrustStore
+from ..context.assemble import MemoryFile, TurnAssembler
+from ..core.ports import ChatModel, Embedder, EventSink, Retriever
+from ..llm.tokens import EstimatingCounter
+from ..nodes.deps import AgentLimits, NodeDeps, Toolbox
+from ..nodes.sub_agent import SubAgents
+from ..retrieval.code_retriever import CodeRetriever
+from ..runs.blobs import BlobStore
+from ..runs.changes import RunChanges
+from ..runs.journal import RunJournal
+from ..runs.limits import RunLimits
+from ..runs.store import RunRow, RunStore
+from ..tools.effects import Effects
+from ..tools.host import HostSandbox
+from ..tools.registry import TOOLS
+from .context import AppContext
+
+MEMORY_FILES = ("AGENTS.md", "CLAUDE.md", ".agent.md", ".agent.local.md")
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """What a run is put together from before its graph is compiled."""
+
+    row: RunRow
+    store: RunStore
+    sink: EventSink
+    gate: RunLimits
+    model: Callable[[str], ChatModel]
+
+
+def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> NodeDeps:
+    """Return what every node of the run is given."""
+    store, row = parts.store, parts.row
+    blobs = BlobStore(store.blobs_folder(row.id))
+    journal = RunJournal(store, row.id, blobs)
+    changes = RunChanges(context.workspace, row.baseline, journal, blobs)
+    spawner = SubAgents()
+    effects = Effects(
+        workspace=context.workspace,
+        sandbox=HostSandbox(),
+        journal=journal,
+        blobs=blobs,
+        mode=row.options["mode"],
+        grants=RunGrants(store, row.id),
+        output_bytes=context.settings.tools.output_bytes,
+        spawner=spawner,
+    )
+    assembler = TurnAssembler(
+        retriever,
+        EstimatingCounter(),
+        memory_files(context.workspace, context.trust),
+        lambda: reminder(context.workspace),
+    )
+    deps = NodeDeps(
+        model=parts.model,
+        toolbox=Toolbox(TOOLS, context.workspace, blobs, retriever, effects),
+        assembler=assembler,
+        events=parts.sink,
+        gate=parts.gate,
+        changes=changes,
+        limits=agent_limits(context),
+    )
+    spawner.attach(deps)
+    return deps
+
+
+class RunGrants:
+    """What a person allowed for the rest of the run, kept in its database."""
+
+    def __init__(self, store: RunStore, run_id: str) -> None:
+        self._store = store
+        self._run_id = run_id
+
+    def __contains__(self, grant: object) -> bool:
+        return grant in self._store.grants(self._run_id)
+
+    def add(self, grant: str) -> None:
+        self._store.add_grant(self._run_id, grant)
+
+
+def agent_limits(context: AppContext) -> AgentLimits:
+    settings = context.settings
+    return AgentLimits(
+        max_tokens=settings.models.max_tokens,
+        model_calls=settings.limits.model_calls_per_node,
+        spawn_depth=settings.tools.spawn_depth,
+        spawn_count=settings.tools.spawn_count,
+    )
+
+
+def code_retriever(context: AppContext) -> CodeRetriever:
+    """Return the retriever of the workspace; with an embedder when the settings name one."""
+    retrieval = context.settings.retrieval
+    return CodeRetriever(
+        context.workspace,
+        context.dirs.cache / "index",
+        EstimatingCounter(),
+        embedder=embedder(context),
+        max_files=retrieval.max_files,
+        max_file_bytes=retrieval.max_file_bytes,
+    )
+
+
+def embedder(context: AppContext) -> Embedder | None:
+    """Return the configured embedder; None = search by words only.
+
+    Raises:
+        ConfigError: the folder with the weights is not complete, or the extra e5 is not installed.
+    """
+    embed = context.settings.embed
+    if embed.backend == "none":
+        return None
+    from ..retrieval.embeddings import SentenceTransformerEmbedder
+
+    return SentenceTransformerEmbedder(Path(embed.path), embed.device, embed.model)
+
+
+def memory_files(workspace: Path, trust: TrustStore) -> list[MemoryFile]:
+    """Return the project's memory files that are trusted; the others are never read into a prompt."""
+    found = []
+    for name in MEMORY_FILES:
+        path = workspace / name
+        if path.is_file() and trust.is_trusted(path):
+            found.append(MemoryFile(name, path.read_text("utf-8", errors="replace")))
+    return found
+
+
+def reminder(workspace: Path) -> str:
+    """Return the day, the working directory and the git state, as an agent is told them once."""
+    facts = git_facts(workspace)
+    branch = facts["branch"] or "(no branch)"
+    return f"Today is {datetime.date.today().isoformat()}. Repository root: {workspace}. Branch: {branch}."
+
+
+def git_facts(workspace: Path) -> Mapping[str, Any]:
+    """Return {branch, head}; each "" when there is none yet. Runs git without anything a repository could hook in."""
+    return {
+        "branch": _git(workspace, "symbolic-ref", "--short", "-q", "HEAD"),
+        "head": _git(workspace, "rev-parse", "-q", "--verify", "HEAD"),
+    }
+
+
+def _git(workspace: Path, *args: str) -> str:
+    safe = ["git", "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", "--no-optional-locks"]
+    done = subprocess.run([*safe, *args], cwd=workspace, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,111 @@
+"""`flow demo`: a small repository with a failing test, mended by plan-and-code.
+
+With a usable model server the model does it; without one, scripted answers go over the same wire.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import FlowError, ModelUnavailable, UsageError
+from ..llm.probe import choose_model, probe_server
+from .context import AppContext, Surface
+from .run import RunRequest, start_run
+
+if TYPE_CHECKING:
+    from ..runs.runner import Outcome
+
+TEST_COMMAND = (sys.executable, "-m", "unittest", "-q")
+
+_AUTHOR = {
+    "GIT_AUTHOR_NAME": "Flowloom demo",
+    "GIT_AUTHOR_EMAIL": "demo@flowloom.invalid",
+    "GIT_COMMITTER_NAME": "Flowloom demo",
+    "GIT_COMMITTER_EMAIL": "demo@flowloom.invalid",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The sample repository: where it was made, and what the demo asks for."""
+
+    folder: Path
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """One run of the sample's tests."""
+
+    passed: bool
+    output: str
+
+
+def make_sample(folder: Path) -> Sample:
+    """Write the sample repository into a new folder, as one commit.
+
+    Raises:
+        UsageError: the folder is not empty.
+    """
+    from ruamel.yaml import YAML
+
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{str(folder)!r} is not empty.", hint="Name a new folder, or none.")
+    sample = YAML(typ="safe").load(files(__package__).joinpath("demo", "sample.yaml").read_text("utf-8"))
+    for name, text in sample["files"].items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Sample with a failing test"]):
+        _git(folder, words)
+    return Sample(folder.resolve(), sample["task"])
+
+
+def run_tests(folder: Path) -> TestRun:
+    """Return how the sample's own tests end now."""
+    done = subprocess.run(TEST_COMMAND, cwd=folder, capture_output=True, text=True, check=False)
+    return TestRun(done.returncode == 0, (done.stdout + done.stderr).strip())
+
+
+async def usable_model(context: AppContext) -> str:
+    """Return the model that would do the demo; "" = no server, or no model that can be chosen."""
+    server = context.settings.server
+    try:
+        info = await probe_server(server.url, server.connect_timeout_s)
+        return choose_model(info, context.settings.models.for_role("main"))
+    except ModelUnavailable:
+        return ""
+
+
+async def run_demo(context: AppContext, sample: Sample, model: str, surface: Surface) -> Outcome:
+    """Let plan-and-code mend the sample. `model` = "" takes the scripted answers."""
+    settings = context.settings.model_copy(update={"verify": list(TEST_COMMAND), "mode": "auto", "check": None})
+    inside = replace(context, workspace=sample.folder, settings=settings)
+    request = RunRequest("plan-and-code", text=sample.task, inputs={"approve_plan": False})
+    if model:
+        return await start_run(inside, request, surface)
+    with as_file(files(__package__).joinpath("demo", "script.jsonl")) as script:
+        return await start_run(inside, replace(request, replay=script), surface)
+
+
+def sample_diff(sample: Sample) -> str:
+    """Return what changed in the sample since its commit."""
+    return _git(sample.folder, ["diff", "--no-ext-diff", "--no-color"])
+
+
+def _git(folder: Path, words: Sequence[str]) -> str:
+    # The demo's commit must work where git knows no name, and run none of the user's hooks.
+    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgsign=false", *words]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env={**os.environ, **_AUTHOR}, check=False
+    )
+    if done.returncode != 0:
+        raise FlowError(f"git {words[0]} failed in {str(folder)!r}: {done.stderr.strip()}", hint="Is git installed?")
+    return done.stdout

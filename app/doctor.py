@@ -1,0 +1,208 @@
+"""Checks of the machine a run would meet: programs, folders, model server, models. Called by `flow doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from ..configs.dirs import Dirs, make_private
+from ..configs.settings import ROLES, EmbedSettings, Settings
+from ..core.errors import ConfigError, ModelUnavailable
+
+Status = Literal["ok", "warn", "fail"]
+Group = Literal["base", "model"]
+
+MIN_PYTHON = (3, 11)
+_PROGRAM_TIMEOUT_S = 2.0
+_GB = 1_000_000_000
+_DISK_FAIL_BYTES = _GB // 10
+"""Below this a run's database and snapshots of files cannot be relied on to fit."""
+_DISK_WARN_BYTES = _GB
+
+_MODEL_EXIT_CODE = 5
+_BASE_EXIT_CODE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report.
+
+    Attributes:
+        text: what was found.
+        fix: what to do about it, a command where there is one; "" when there is nothing to do.
+        group: "model" for what needs the model server, "base" for all else.
+    """
+
+    name: str
+    status: Status
+    text: str
+    fix: str = ""
+    group: Group = "base"
+
+
+async def examine(settings: Settings, dirs: Dirs, env: Mapping[str, str]) -> tuple[Check, ...]:
+    """Return the checks in a fixed order. They run side by side: a dead server costs no more than itself.
+
+    The folders are created when they are missing.
+    """
+    programs = asyncio.to_thread(_check_programs, env.get("PATH", ""))
+    folders = asyncio.to_thread(_check_folders, dirs)
+    models = _check_models(settings)
+    base, places, served = await asyncio.gather(programs, folders, models)
+    return (_check_python(), *base, *places, _check_sqlite(), *served, _check_embeddings(settings.embed))
+
+
+def exit_code(checks: Sequence[Check]) -> int:
+    """Return 5 when the server or a model fails, 2 when something else does, else 0; warnings do not count."""
+    failed = {check.group for check in checks if check.status == "fail"}
+    if "model" in failed:
+        return _MODEL_EXIT_CODE
+    return _BASE_EXIT_CODE if failed else 0
+
+
+def _check_python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= MIN_PYTHON:
+        return Check("python", "ok", version)
+    return Check(
+        "python", "fail", f"{version} is too old", f"Install Python {'.'.join(map(str, MIN_PYTHON))} or later."
+    )
+
+
+def _check_programs(path: str) -> list[Check]:
+    return [_check_git(path), _check_ripgrep(path), _check_sandbox(path)]
+
+
+def _check_git(path: str) -> Check:
+    git = shutil.which("git", path=path)
+    version = _first_line([git, "--version"]) if git else None
+    if version is None:
+        return Check("git", "fail", "not found; runs work on git repositories", "Install git.")
+    return Check("git", "ok", version)
+
+
+def _check_ripgrep(path: str) -> Check:
+    rg = shutil.which("rg", path=path)
+    version = _first_line([rg, "--version"]) if rg else None
+    if version is None:
+        return Check("ripgrep", "warn", "not found; searches use a slower one in Python", "Install ripgrep (rg).")
+    return Check("ripgrep", "ok", version)
+
+
+def _check_sandbox(path: str) -> Check:
+    """Say what could confine commands, and that nothing does yet."""
+    today = "not used yet: commands run with your rights, after the question that the mode asks"
+    bwrap = shutil.which("bwrap", path=path)
+    if bwrap is None:
+        return Check("sandbox", "warn", f"bubblewrap (bwrap) not found; {today}", "Keep the mode at ask.")
+    started = _first_line([bwrap, "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "echo", "started"])
+    able = "can start" if started == "started" else "is installed but cannot start here (user namespaces are off?)"
+    return Check("sandbox", "warn", f"bubblewrap {able}; {today}", "Keep the mode at ask.")
+
+
+def _first_line(argv: list[str]) -> str | None:
+    """Return the first line a program prints; None when it cannot be run or fails."""
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, timeout=_PROGRAM_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    return lines[0].strip() if done.returncode == 0 and lines else None
+
+
+def _check_folders(dirs: Dirs) -> list[Check]:
+    checks = [_check_writable(folder) for folder in dict.fromkeys((dirs.config, dirs.data, dirs.state, dirs.cache))]
+    failed = [check for check in checks if check.status == "fail"]
+    folders = failed or [Check("folders", "ok", f"writable; data in {dirs.data}")]
+    return [*folders, _check_space(dirs.data)]
+
+
+def _check_writable(folder: Path) -> Check:
+    fix = "Make it writable, or set FLOW_HOME to a folder that is."
+    try:
+        make_private(folder)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
+    except ConfigError as err:
+        return Check("folders", "fail", err.message, fix)
+    except OSError as err:
+        return Check("folders", "fail", f"{folder} cannot be written: {err.strerror}", fix)
+    return Check("folders", "ok", str(folder))
+
+
+def _check_space(folder: Path) -> Check:
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    text = f"{free / _GB:.1f} GB free for {folder}"
+    if free >= _DISK_WARN_BYTES:
+        return Check("disk", "ok", text)
+    fix = "Remove old runs (`flow runs list`, `flow runs rm RUN`), or set FLOW_HOME to another disk."
+    return Check("disk", "fail" if free < _DISK_FAIL_BYTES else "warn", text, fix)
+
+
+def _check_sqlite() -> Check:
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute("CREATE VIRTUAL TABLE probe USING fts5(text)")
+    except sqlite3.OperationalError:
+        text = f"{sqlite3.sqlite_version} without FTS5, which search needs"
+        return Check(
+            "sqlite", "fail", text, "Use a Python whose SQLite has FTS5 (python.org, a distribution's, uv's)."
+        )
+    finally:
+        connection.close()
+    return Check("sqlite", "ok", f"{sqlite3.sqlite_version} with FTS5")
+
+
+async def _check_models(settings: Settings) -> list[Check]:
+    from ..llm.probe import choose_model, probe_server
+
+    try:
+        info = await probe_server(settings.server.url, settings.server.connect_timeout_s)
+    except ModelUnavailable as err:
+        return [Check("server", "fail", err.message, err.hint, "model")]
+    count = len(info.models)
+    checks = [Check("server", "ok", f"{info.url}, version {info.version}, {count} models", "", "model")]
+    for wanted in dict.fromkeys(settings.models.for_role(role) for role in ROLES):
+        roles = ", ".join(role for role in ROLES if settings.models.for_role(role) == wanted)
+        try:
+            checks.append(Check("model", "ok", f"{choose_model(info, wanted)} for {roles}", "", "model"))
+        except ModelUnavailable as err:
+            checks.append(Check("model", "fail", err.message, err.hint, "model"))
+    return checks
+
+
+def _check_embeddings(embed: EmbedSettings) -> Check:
+    if embed.backend == "none":
+        return Check("embeddings", "ok", "off: search by words only (embed.backend)")
+    if find_spec("sentence_transformers") is None:
+        fix = "Install flowloom[e5], or set embed.backend to none."
+        return Check("embeddings", "fail", "sentence-transformers is not installed", fix)
+    fix = f"Copy the weights of {embed.model} into a folder and name it in embed.path."
+    if not embed.path:
+        return Check("embeddings", "fail", "no folder with weights is set", fix)
+    missing = missing_weights(Path(embed.path))
+    if missing:
+        return Check("embeddings", "fail", f"{embed.path} has no {', no '.join(missing)}", fix)
+    return Check("embeddings", "ok", f"{embed.model} in {embed.path}, on {embed.device}")
+
+
+def missing_weights(folder: Path) -> list[str]:
+    """Return what a folder lacks of a model's files; [] when it looks whole. Only names are looked at."""
+    wanted = {
+        "config.json": ("config.json",),
+        "tokenizer": ("tokenizer.json", "sentencepiece.bpe.model", "vocab.txt"),
+        "weights": ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"),
+    }
+    return [what for what, names in wanted.items() if not any((folder / name).is_file() for name in names)]

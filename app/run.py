@@ -1,0 +1,270 @@
+"""Starting and resuming runs: from a request to an Outcome. Used by the CLI, the demo and programs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..configs.settings import ROLES, Settings
+from ..core.errors import GraphInvalid, UsageError
+from ..core.events import Noticed, QuestionAnswered, RunStarted
+from ..core.questions import Answer
+from ..graphs.facts import Facts
+from ..graphs.find import Loaded, find_graph
+from ..graphs.inputs import positional_input, read_inputs
+from ..graphs.spec import Limits, fingerprint
+from ..llm.cassette import Recorder
+from ..llm.ollama_server import OllamaServer
+from ..runs.changes import baseline, require_git
+from ..runs.limits import RunLimits
+from ..runs.store import RunRow, RunStore
+from .compose import RunParts, code_retriever, git_facts, node_deps
+from .context import AppContext, Surface, runs_db
+from .models import ModelPool, connect, replay_server
+from .sink import StoreSink
+from .verify import verify_command
+
+if TYPE_CHECKING:
+    from ..runs.runner import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What `flow run` was asked for.
+
+    Attributes:
+        graph: a graph's name or a file's path.
+        text: the plain argument, for the graph's positional input; None = not given.
+        inputs: further inputs by name.
+        record, replay: a cassette to write, or to answer from; at most one of them.
+        max_tokens, max_time_s: limits of this run in place of the graph's; None = the graph's.
+    """
+
+    graph: str
+    text: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    record: Path | None = None
+    replay: Path | None = None
+    max_tokens: int | None = None
+    max_time_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequest:
+    """What `flow resume` was asked for.
+
+    Attributes:
+        ref: id, prefix or "last".
+        answer: an open question's id and its answer; None = none given.
+        force_graph: go on although the graph's file says something else now.
+    """
+
+    ref: str = "last"
+    answer: tuple[str, Answer] | None = None
+    force_graph: bool = False
+    max_tokens: int | None = None
+    max_time_s: float | None = None
+
+
+async def start_run(context: AppContext, request: RunRequest, surface: Surface) -> Outcome:
+    """Run a graph from its start.
+
+    Raises:
+        FlowError: nothing was started; once there is a run, its Outcome says how it ended.
+    """
+    if request.record and request.replay:
+        raise UsageError("--record and --replay cannot be given together.")
+    require_git(context.workspace)
+    loaded = load_graph(context, request.graph)
+    inputs = read_inputs(loaded.spec, given_inputs(loaded, request))
+    options = _options(context, request, surface)
+    with _server(options) as replaying:
+        pool = await _connect(_settings(context.settings, replaying), loaded, options, context.workspace)
+        with RunStore(runs_db(context)) as store:
+            row = store.create_run(
+                graph=loaded.spec.name,
+                graph_source=loaded.spec.source.path,
+                graph_text=loaded.spec.source.text,
+                fingerprint=fingerprint(loaded.spec, loaded.library),
+                input=inputs,
+                options={**options, "models": pool.names},
+                workspace=context.workspace,
+                title=_title(inputs, positional_input(loaded.spec)),
+                baseline=await asyncio.to_thread(baseline, context.workspace),
+            )
+            return await _drive(context, loaded, row, store, pool, surface, resumed=False)
+
+
+async def resume_run(context: AppContext, request: ResumeRequest, surface: Surface) -> Outcome:
+    """Go on with a run that waits, was stopped, or whose process died.
+
+    Raises:
+        FlowError: it cannot go on (finished, held by another process, changed graph); the run is as it was.
+    """
+    with RunStore(runs_db(context)) as store:
+        row = store.find_run(request.ref, context.workspace)
+        if row.status == "done":
+            raise UsageError(f"Run {row.id} is done.", hint=f"See `flow runs show {row.id}`.")
+        context = replace(context, workspace=Path(row.workspace))
+        loaded = load_graph(context, row.options["graph"])
+        _check_graph(row, loaded, force=request.force_graph)
+        with _server(row.options) as replaying:
+            settings = _with_models(_settings(context.settings, replaying), row.options["models"])
+            pool = await _connect(settings, loaded, row.options, context.workspace)
+            row = store.claim_run(row.id)
+            row = store.update_run(row.id, options=_raised(row.options, request))
+            _answer_first(store, row, request.answer, surface)
+            return await _drive(context, loaded, row, store, pool, surface, resumed=True)
+
+
+def load_graph(context: AppContext, name: str) -> Loaded:
+    """Return a checked graph and the graphs it runs.
+
+    Raises:
+        UsageError: no graph of that name.
+        GraphInvalid: it cannot be run; one line per fault.
+        Denied: it lies in the repository and is not trusted.
+    """
+    return find_graph(
+        name,
+        workspace=context.workspace,
+        user_dir=context.dirs.config / "graphs",
+        is_trusted=context.trust.is_trusted,
+    )
+
+
+def given_inputs(loaded: Loaded, request: RunRequest) -> dict[str, Any]:
+    """Return the inputs by name, the plain argument among them.
+
+    Raises:
+        UsageError: the graph takes no plain argument, or the input is given twice.
+    """
+    given = dict(request.inputs)
+    if request.text is None:
+        return given
+    name = positional_input(loaded.spec)
+    if not name:
+        raise UsageError(
+            f"{loaded.spec.name} takes no plain argument, got {request.text!r}.", hint="Give inputs like -i NAME=VALUE."
+        )
+    if name in given:
+        raise UsageError(f"The input {name!r} is given twice.", hint="Give it once, plain or with -i.")
+    return {**given, name: request.text}
+
+
+async def _drive(
+    context: AppContext,
+    loaded: Loaded,
+    row: RunRow,
+    store: RunStore,
+    pool: ModelPool,
+    surface: Surface,
+    *,
+    resumed: bool,
+) -> Outcome:
+    # langgraph takes half a second to import: only now, when a run really starts.
+    from ..graphs.build import Flow
+    from ..runs.checkpoints import open_saver
+    from ..runs.runner import Runner
+
+    sink = StoreSink(store, row.id, surface.watcher)
+    sink.emit("", RunStarted(row.graph, row.input, row.options["models"]["main"], resumed))
+    gate = RunLimits(store, row.id, _limits(loaded.spec.limits, row.options), clock=time.monotonic, stop=surface.stop)
+    retriever = code_retriever(context)
+    sink.progress("", "retrieving")
+    for notice in await asyncio.to_thread(retriever.prepare):
+        sink.emit("", Noticed(notice))
+    deps = node_deps(context, RunParts(row, store, sink, gate, pool.model), retriever)
+    flow = Flow(loaded.spec, loaded.library, deps, _facts(context, row))
+    try:
+        async with open_saver(store.path) as saver:
+            return await Runner(row, store, sink, surface.answerer).drive(flow, saver)
+    finally:
+        await pool.aclose()
+
+
+def _facts(context: AppContext, row: RunRow) -> Facts:
+    settings = {"verify": row.options["verify"], "check": context.settings.check or None}
+    return Facts(settings=settings, run={"id": row.id}, git=git_facts(context.workspace))
+
+
+def _options(context: AppContext, request: RunRequest, surface: Surface) -> dict[str, Any]:
+    """Return what a resume needs to go on alike; stored with the run."""
+    mode = context.settings.mode
+    return {
+        "graph": request.graph,
+        "mode": mode,
+        "verify": verify_command(context, surface, mode),
+        "record": str(request.record.resolve()) if request.record else "",
+        "replay": str(request.replay.resolve()) if request.replay else "",
+        "max_tokens": request.max_tokens,
+        "max_time_s": request.max_time_s,
+    }
+
+
+def _raised(options: Mapping[str, Any], request: ResumeRequest) -> dict[str, Any]:
+    limits = {"max_tokens": request.max_tokens, "max_time_s": request.max_time_s}
+    return {**options, **{name: value for name, value in limits.items() if value is not None}}
+
+
+def _limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
+    tokens, wall_s = options.get("max_tokens"), options.get("max_time_s")
+    return replace(
+        limits,
+        tokens=limits.tokens if tokens is None else tokens,
+        wall_s=limits.wall_s if wall_s is None else wall_s,
+    )
+
+
+def _server(options: Mapping[str, Any]) -> AbstractContextManager[OllamaServer | None]:
+    return replay_server(Path(options["replay"])) if options["replay"] else nullcontext()
+
+
+def _settings(settings: Settings, replaying: OllamaServer | None) -> Settings:
+    """Return the settings, with the replay's server in place of the configured one and its only model for all."""
+    if replaying is None:
+        return settings
+    server = settings.server.model_copy(update={"url": replaying.url})
+    models = settings.models.model_copy(update=dict.fromkeys(ROLES, ""))
+    return settings.model_copy(update={"server": server, "models": models})
+
+
+def _with_models(settings: Settings, names: Mapping[str, str]) -> Settings:
+    return settings.model_copy(update={"models": settings.models.model_copy(update=dict(names))})
+
+
+async def _connect(settings: Settings, loaded: Loaded, options: Mapping[str, Any], workspace: Path) -> ModelPool:
+    recorder = Recorder(Path(options["record"]), workspace=workspace) if options["record"] else None
+    return await connect(settings, exact_tags(loaded), recorder, tag_calls=bool(options["replay"]))
+
+
+def exact_tags(loaded: Loaded) -> tuple[str, ...]:
+    """Return the model tags that nodes of the graphs name themselves, roles left out."""
+    nodes = [node for spec in (loaded.spec, *loaded.library.values()) for node in spec.nodes.values()]
+    return tuple(dict.fromkeys(node.model for node in nodes if node.model and node.model not in ROLES))
+
+
+def _check_graph(row: RunRow, loaded: Loaded, *, force: bool) -> None:
+    if force or fingerprint(loaded.spec, loaded.library) == row.fingerprint:
+        return
+    raise GraphInvalid(
+        f"The graph {row.graph!r} says something else than when run {row.id} began.",
+        hint="Put it back, or go on at your own risk with --force-graph.",
+    )
+
+
+def _answer_first(store: RunStore, row: RunRow, answer: tuple[str, Answer] | None, surface: Surface) -> None:
+    if answer is None:
+        return
+    question_id, given = answer
+    store.close_question(row.id, question_id, given, "person")
+    StoreSink(store, row.id, surface.watcher).emit("", QuestionAnswered(question_id, given.choice, "person"))
+
+
+def _title(inputs: Mapping[str, Any], positional: str) -> str:
+    return " ".join(str(inputs.get(positional, "")).split())[:80]

@@ -1,0 +1,97 @@
+"""Tools outside a run: listing them, and calling one by the same path as an agent does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..core.effects import Command, FileWrite, ToolResult
+from ..core.errors import Denied
+from ..core.messages import ToolCall, ToolDef
+from ..core.ports import CallRef, JournalEntry
+from ..core.questions import Answer, Question
+from ..core.tool import ToolContext
+from ..llm.tokens import EstimatingCounter
+from ..runs.blobs import BlobStore
+from ..tools.calls import run_call
+from ..tools.effects import Effects
+from ..tools.host import HostSandbox
+from ..tools.registry import TOOLS, toolset
+from .compose import code_retriever
+from .context import AppContext, Surface
+
+
+class ListedTool(NamedTuple):
+    """`tokens`: what its definition costs in a request, estimated."""
+
+    name: str
+    category: str
+    tokens: int
+    description: str
+
+
+class UnjournaledCalls:
+    """The journal of a single call that belongs to no run: nothing can be resumed, so nothing is kept."""
+
+    def find(self, ref: CallRef) -> JournalEntry | None:
+        return None
+
+    def begin(self, ref: CallRef, effect: FileWrite | Command, pre: bytes | None) -> None:
+        return None
+
+    def finish(self, ref: CallRef, result: ToolResult) -> None:
+        return None
+
+
+class NoSpawner:
+    """Sub-agents need a run; a single call has none."""
+
+    async def spawn(self, parent: str, call_id: str, task: str, tools: object) -> str:
+        raise Denied("spawn_agent works inside a run only.", hint="Use `flow run`.")
+
+
+def list_tools() -> list[ListedTool]:
+    """Return every tool, in the order of the registry."""
+    counter = EstimatingCounter()
+    return [
+        ListedTool(spec.name, spec.category, counter.count(wire_form(spec.definition())), spec.description)
+        for spec in TOOLS.values()
+    ]
+
+
+def wire_form(tool: ToolDef) -> str:
+    """Return a tool's definition as it stands in a request."""
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return json.dumps({"type": "function", "function": function}, ensure_ascii=False)
+
+
+async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapping[str, Any]) -> ToolResult:
+    """Return what the tool answers; changes and commands are asked for as the mode says.
+
+    Raises:
+        UsageError: no such tool.
+        Denied: nobody was there to allow it.
+    """
+    (spec,) = toolset([name])
+    blobs = BlobStore(context.dirs.data / "blobs" / "single-calls")
+    retriever = code_retriever(context)
+    effects = Effects(
+        workspace=context.workspace,
+        sandbox=HostSandbox(),
+        journal=UnjournaledCalls(),
+        blobs=blobs,
+        mode=context.settings.mode,
+        grants=set(),
+        output_bytes=context.settings.tools.output_bytes,
+        spawner=NoSpawner(),
+    )
+
+    def ask(question: Question) -> Answer:
+        given = surface.answerer(question)
+        if given is None:
+            raise Denied(f"{name} needs a person's yes, and nobody can be asked.", hint="Allow it with -c mode=auto.")
+        return given[0]
+
+    tool_context = ToolContext(context.workspace, blobs, retriever, offered=(name,))
+    return await run_call(ToolCall("call", name, dict(args)), {name: spec}, tool_context, effects, "call", ask)

@@ -1,0 +1,185 @@
+"""The `flow` command: shared options, the table of commands, and the border where errors become exit codes.
+
+A command is one row of COMMANDS: its name, the function or `typer.Typer` behind it as "module:name" of this folder,
+and its line of help. The module is imported when the command is called or its own help is shown, never for
+`flow --help`. A function takes typer's arguments and, as `ctx: typer.Context`, the shared options (`ctx.obj`, a
+CliOptions). It returns None or its exit code, raises FlowError for a person, and keeps its heavy imports inside.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from ..core.errors import FlowError, UsageError
+from .context import GLOBAL_OPTIONS, CliOptions, read_command_line
+
+INTERRUPTED = 130
+
+
+class CommandEntry(NamedTuple):
+    """One command. `open_options`: options it does not declare reach it in `ctx.args` (a graph's own inputs)."""
+
+    name: str
+    target: str
+    help: str
+    open_options: bool = False
+
+
+COMMANDS = (
+    CommandEntry("run", "run:run", "Run a graph on this repository.", open_options=True),
+    CommandEntry("resume", "resume:resume", "Go on with a run that was stopped, or answer its question."),
+    CommandEntry("runs", "runs:app", "List, show and remove runs."),
+    CommandEntry("demo", "demo:demo", "Watch a small repository being mended, with or without a model."),
+    CommandEntry("doctor", "doctor:doctor", "Check this machine: programs, model server, model, folders."),
+    CommandEntry("tools", "tools:app", "List the tools agents have, or call one."),
+    CommandEntry("config", "config:app", "Show settings and where they come from."),
+    CommandEntry("trust", "trust:trust", "Let files of this repository act: settings, graphs, code, instructions."),
+    CommandEntry("version", "version:version", "Print the version."),
+)
+
+_SUMMARY = "Multi-agent coding workflows on your own machine and your own models."
+_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 usage or settings, 3 limit reached, 4 waiting for a person, 5 no model server "
+    "or model, 6 graph invalid, 7 denied, 124 out of time, 130 interrupted (saved)."
+)
+
+
+class CommandTable(TyperGroup):
+    """The top of the command line; its commands are built when they are needed.
+
+    Contexts and commands are typer's internal classes, which it gives no public name; hence Any.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [entry.name for entry in COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the built command.
+
+        Raises:
+            UsageError: no such command, with the names near it.
+        """
+        entry = next((entry for entry in COMMANDS if entry.name == cmd_name), None)
+        if entry is None:
+            raise _unknown_command(cmd_name)
+        return _build(entry)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Options (before or after the command)"):
+            formatter.write_dl([*GLOBAL_OPTIONS, ("-h, --help", "Show this help, or that of a command, and end.")])
+        with formatter.section("Commands"):
+            formatter.write_dl([(entry.name, entry.help) for entry in COMMANDS])
+
+
+def _unknown_command(name: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [entry.name for entry in COMMANDS])
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "`flow --help` lists the commands."
+    return UsageError(f"There is no command {name!r}.", hint=hint)
+
+
+def _build(entry: CommandEntry) -> Any:
+    module, _, name = entry.target.partition(":")
+    target = getattr(import_module(f".{module}", __package__), name)
+    if isinstance(target, typer.Typer):
+        # Set here, since typer would load rich for a sub-app that forgot to say so.
+        target.rich_markup_mode = None
+        command = typer.main.get_command(target)
+    else:
+        holder = typer.Typer(rich_markup_mode=None, add_completion=False)
+        settings = {"allow_extra_args": True, "ignore_unknown_options": True} if entry.open_options else None
+        holder.command(entry.name, context_settings=settings)(target)
+        command = typer.main.get_command(holder)
+    command.name = entry.name
+    return command
+
+
+def main() -> None:
+    """Run the command line of this process and end it with its exit code."""
+    # A path or a model's text can hold what the terminal's encoding cannot show; that must not end a command.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run_command_line(sys.argv[1:], os.environ))
+
+
+def run_command_line(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run one command line in the current folder and return its exit code; errors are printed, not raised."""
+    options: CliOptions | None = None
+    try:
+        stdin_is_tty = sys.stdin is not None and sys.stdin.isatty()
+        options, command, version = read_command_line(argv, env, cwd=Path.cwd(), stdin_is_tty=stdin_is_tty)
+        return _run(["version"] if version else command or ["--help"], options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except FlowError as err:
+        return _report(options, type(err).__name__, err.message, err.hint, err.exit_code)
+    except typer.TyperException as err:
+        return _report(options, "UsageError", err.format_message(), _help_hint(err), err.exit_code)
+    except typer.Abort:
+        return _report(options, "Abort", "Stopped: there was no answer.", "", 1)
+    except BrokenPipeError:
+        return _leave_pipe()
+    except Exception as err:  # noqa: BLE001 - the border: a bug becomes one line and an exit code
+        return _report_bug(options, err)
+
+
+def _run(command: list[str], options: CliOptions) -> int:
+    table = CommandTable(
+        name="flow",
+        help=_SUMMARY,
+        epilog=_CODES,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    try:
+        with table.make_context("flow", command, obj=options) as ctx:
+            result = table.invoke(ctx)
+    except typer.Exit as end:
+        result = end.exit_code
+    sys.stdout.flush()
+    return result if isinstance(result, int) else 0
+
+
+def _help_hint(err: typer.TyperException) -> str:
+    context = getattr(err, "ctx", None)
+    return f"See: {context.command_path} --help" if context is not None else ""
+
+
+def _report(options: CliOptions | None, kind: str, message: str, hint: str, exit_code: int) -> int:
+    """Print an error on stderr, and as JSON on stdout where that was asked for; return the exit code."""
+    print(f"flow: {message}", file=sys.stderr)
+    if hint:
+        print(hint, file=sys.stderr)
+    if options is not None and options.json:
+        import json
+
+        error = {"type": kind, "message": message, "hint": hint, "exit_code": exit_code}
+        print(json.dumps({"error": error}, ensure_ascii=False), flush=True)
+    return exit_code
+
+
+def _report_bug(options: CliOptions | None, err: Exception) -> int:
+    if options is not None and options.verbose:
+        import traceback
+
+        traceback.print_exception(err)
+        return _report(options, type(err).__name__, f"bug: {type(err).__name__}: {err}", "", 1)
+    hint = "This is a fault of flow itself. Run it again with -v to see where."
+    return _report(options, type(err).__name__, f"bug: {type(err).__name__}: {err}", hint, 1)
+
+
+def _leave_pipe() -> int:
+    """End quietly when the reader of stdout is gone (`flow runs list | head`)."""
+    # Python flushes stdout once more at its end, which would print a second complaint.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

@@ -1,0 +1,131 @@
+"""`flow tools list` and `flow tools call`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..core.errors import UsageError
+from .context import CliOptions, app_context, print_notices
+from .printing import print_json, visible
+
+if TYPE_CHECKING:
+    from ..app.context import Surface
+    from ..core.events import EventRecord, Phase
+    from ..core.questions import Answer, Question
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, help="List the tools agents have, or call one.")
+
+
+@app.command("list")
+def list_tools(ctx: typer.Context) -> None:
+    """List the tools: name, category, what they cost in tokens, description."""
+    from ..app.tools import list_tools as all_tools
+
+    options: CliOptions = ctx.obj
+    tools = all_tools()
+    if options.json:
+        print_json(
+            [
+                {"name": tool.name, "category": tool.category, "tokens": tool.tokens, "description": tool.description}
+                for tool in tools
+            ]
+        )
+        return
+    width = max((len(tool.name) for tool in tools), default=0)
+    for tool in tools:
+        first_line = tool.description.strip().partition("\n")[0]
+        print(f"{tool.name:{width}}  {tool.category:7}  {tool.tokens:4}  {visible(first_line)}")
+
+
+@app.command("call", context_settings={"ignore_unknown_options": True})
+def call(
+    ctx: typer.Context,
+    name: str = typer.Argument(..., help="The tool."),
+    args: Annotated[
+        list[str] | None,
+        typer.Argument(help="One JSON object, or name=text and name:=JSON pairs.", metavar="ARGS"),
+    ] = None,
+) -> int:
+    """Call a tool as an agent would: checked, asked for where the mode says so, and run."""
+    import asyncio
+
+    from ..app.tools import call_tool
+    from ..core.errors import ToolError
+
+    options: CliOptions = ctx.obj
+    arguments = read_arguments(args or [])
+    try:
+        result = asyncio.run(call_tool(app_context(options), _surface(options), name, arguments))
+    except ToolError as err:
+        # What the model would be told is told to the person.
+        raise UsageError(str(err)) from err
+    if options.json:
+        print_json(result.to_dict())
+    else:
+        stream = sys.stderr if result.failed else sys.stdout
+        print(visible(result.text) if stream.isatty() else result.text, file=stream)
+    return 1 if result.failed else 0
+
+
+def _surface(options: CliOptions) -> Surface:
+    from ..app.context import Surface
+
+    return Surface(NoticesOnly(options), lambda question: _answer(options, question))
+
+
+def _answer(options: CliOptions, question: Question) -> tuple[Answer, str] | None:
+    from ..core.questions import Answer
+
+    if options.input_allowed:
+        from .asking import ask_at_terminal
+
+        given = ask_at_terminal(question, stdin=sys.stdin, stderr=sys.stderr)
+        return None if given is None else (given, "person")
+    return None if question.headless is None else (Answer(question.headless), "headless")
+
+
+class NoticesOnly:
+    """Watches a single call: there is no run whose events could be shown."""
+
+    def __init__(self, options: CliOptions) -> None:
+        self._options = options
+
+    def record(self, record: EventRecord) -> None:
+        return None
+
+    def progress(self, node: str, phase: Phase, amount: int) -> None:
+        return None
+
+    def notice(self, text: str) -> None:
+        print_notices(self._options, (text,))
+
+
+def read_arguments(words: list[str]) -> dict[str, Any]:
+    """Return a tool's arguments from one JSON object, or from `name=text` and `name:=JSON` words.
+
+    Raises:
+        UsageError: a word that is neither, or JSON that cannot be read.
+    """
+    if len(words) == 1 and words[0].lstrip().startswith("{"):
+        data = _json(words[0])
+        if not isinstance(data, dict):
+            raise UsageError(f"{words[0]!r} is not a JSON object.")
+        return data
+    arguments: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.rstrip(":"):
+            raise UsageError(f"{word!r} is not an argument.", hint="Write name=text, name:=JSON, or one JSON object.")
+        arguments[name.removesuffix(":")] = _json(value) if name.endswith(":") else value
+    return arguments
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as err:
+        raise UsageError(f"{text!r} is not valid JSON: {err}.", hint="Quote it for the shell as one word.") from err

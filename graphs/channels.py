@@ -1,0 +1,103 @@
+"""The channels of a compiled graph: one per declared state key, and the few that the engine keeps for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from typing_extensions import TypedDict
+
+from .spec import GraphSpec, StateKey
+
+STATE_PREFIX = "state_"
+"""Before a state key in its channel's name, so that no key can shadow a channel of the engine."""
+
+Values = dict[str, Any]
+
+
+def merge(old: Values | None, new: Values) -> Values:
+    """Return both maps as one; the newer value of a key wins."""
+    return {**(old or {}), **new}
+
+
+def append(old: list[Any] | None, new: list[Any]) -> list[Any]:
+    """Return the list with the new items behind the old ones."""
+    return [*(old or []), *new]
+
+
+def add(old: float | None, new: float) -> float:
+    """Return the sum; nothing written yet counts as 0."""
+    return (old or 0) + new
+
+
+def union_by(key: str) -> Callable[[list[Any] | None, list[Any]], list[Any]]:
+    """Return a reducer that keeps one item per value of `key` ("" = the whole item); the first one stays."""
+
+    def union(old: list[Any] | None, new: list[Any]) -> list[Any]:
+        kept = list(old or [])
+        seen = [_identity(item, key) for item in kept]
+        for item in new:
+            if (identity := _identity(item, key)) not in seen:
+                kept.append(item)
+                seen.append(identity)
+        return kept
+
+    return union
+
+
+def _identity(item: Any, key: str) -> Any:
+    return item.get(key) if key and isinstance(item, Mapping) else item
+
+
+def schema_of(spec: GraphSpec) -> Any:
+    """Return the TypedDict of a graph's channels.
+
+    The engine's own:
+        input: the graph's inputs. path: prefix of its nodes' paths, "" at the top.
+        visits: visits by node. cursor: items and position of an `each` under way, None when it is done.
+        out: last value of each node whose edges look at it. diverted: nodes that failed into their `on_error`.
+        histories: conversations of nodes that continue them. failed: {message, exit} of a fail node.
+    """
+    channels: dict[str, Any] = {
+        "input": dict[str, Any],
+        "path": str,
+        "visits": Annotated[dict[str, int], merge],
+        "cursor": Annotated[dict[str, Any], merge],
+        "out": Annotated[dict[str, Any], merge],
+        "diverted": Annotated[dict[str, bool], merge],
+        "histories": Annotated[dict[str, Any], merge],
+        "failed": dict[str, Any] | None,
+    }
+    for name, key in spec.state.items():
+        channels[STATE_PREFIX + name] = _channel(key)
+    return TypedDict(f"State of {spec.name}", channels)  # type: ignore[operator]
+
+
+def _channel(key: StateKey) -> Any:
+    match key.reduce:
+        case "append":
+            return Annotated[list[Any], append]
+        case "union":
+            return Annotated[list[Any], union_by(key.key)]
+        case "sum":
+            return Annotated[float, add]
+        case "replace":
+            return Any
+
+
+def written(key: StateKey, value: Any) -> Any:
+    """Return what a node's value is as a write to its key: one item for append, all of a list for union."""
+    if key.reduce == "append":
+        return [value]
+    if key.reduce == "union":
+        return list(value) if isinstance(value, list) else [value]
+    return value
+
+
+def state_values(spec: GraphSpec, channels: Mapping[str, Any]) -> Values:
+    """Return the state as expressions see it: every declared key, with its empty value before the first write."""
+    found: Values = {}
+    for name, key in spec.state.items():
+        value = channels.get(STATE_PREFIX + name)
+        found[name] = key.empty() if value is None else value
+    return found

@@ -1,0 +1,236 @@
+"""The filters of graph expressions. Called by expressions.py; every one takes and returns plain JSON data.
+
+A value that was not written yet (None) shows as "". A ValueError is told to the person with its expression.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+MAX_TEXT = 10_000_000
+"""Characters that one filter may produce."""
+
+
+def plan_text(plan: Any) -> str:
+    """Return a Plan for a person or a model to read: title, numbered steps, briefs, files, dependencies."""
+    if plan is None:
+        return ""
+    _need(plan, Mapping, "a plan")
+    lines = [str(plan.get("title") or "").strip()]
+    for number, step in enumerate(plan.get("steps") or [], start=1):
+        _need(step, Mapping, "a plan with steps")
+        lines += ["", f"{number}. {_one_line(step.get('title'))} [{step.get('id', number)}]"]
+        lines += _indented(step.get("brief"))
+        for label, key in (("files", "files"), ("after", "depends_on")):
+            if names := step.get(key):
+                lines.append(f"   {label}: {', '.join(str(name) for name in names)}")
+    return "\n".join(lines).strip()
+
+
+def step_brief(step: Any) -> str:
+    """Return a Step as the task of one coder: title, brief, files."""
+    if step is None:
+        return ""
+    _need(step, Mapping, "a step")
+    parts = [_one_line(step.get("title")), str(step.get("brief") or "").strip()]
+    if files := step.get("files"):
+        parts.append("Files: " + ", ".join(str(name) for name in files))
+    return "\n\n".join(part for part in parts if part)
+
+
+def findings(review: Any) -> str:
+    """Return a Review's findings as a list with their places; "" when there are none."""
+    if review is None:
+        return ""
+    items = review.get("findings") or [] if isinstance(review, Mapping) else review
+    _need(items, list, "a review or a list of findings")
+    lines = []
+    for item in items:
+        _need(item, Mapping, "a review with findings")
+        line = f":{item['line']}" if item.get("line") else ""
+        lines.append(
+            f"- {item.get('file', '')}{line} ({item.get('severity', 'error')}): {_hanging(item.get('text'))}"
+        )
+    return "\n".join(lines)
+
+
+def passages(hits: Any) -> str:
+    """Return retrieved passages one after the other, each under its id and place; "" when there are none."""
+    if hits is None:
+        return ""
+    _need(hits, list, "a list of hits")
+    blocks = []
+    for hit in hits:
+        _need(hit, Mapping, "a list of hits")
+        page = f", page {hit['page']}" if hit.get("page") else f":{hit.get('start_line', 1)}-{hit.get('end_line', 1)}"
+        heading = f" {_one_line(hit.get('heading'))}" if hit.get("heading") else ""
+        blocks.append(f"[{hit.get('id', '')}] {hit.get('path', '')}{page}{heading}\n{hit.get('text', '')}")
+    return "\n\n".join(blocks)
+
+
+def table(rows: Any) -> str:
+    """Return a list of objects as a Markdown table, columns in the order they first appear; "" when it is empty."""
+    if not rows:
+        return ""
+    _need(rows, list, "a list of objects")
+    for row in rows:
+        _need(row, Mapping, "a list of objects")
+    columns = list(dict.fromkeys(str(key) for row in rows for key in row))
+    lines = [columns, ["---"] * len(columns), *([_cell(row.get(name)) for name in columns] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def tail(value: Any, count: int = 40) -> str:
+    """Return the last lines of a text, or of a shell value with its exit code first.
+
+    Args:
+        count: number of lines; at least 1.
+
+    Returns:
+        "" for None and for a command that ended with 0.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"tail takes a number of lines of at least 1, not {count!r}")
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _last_lines(value, count)
+    _need(value, Mapping, "a text or a command's result")
+    code = value.get("exit_code", 0)
+    if code == 0:
+        return ""
+    text = _last_lines(str(value.get("text") or ""), count)
+    return f"The command ended with exit code {code}.\n{text}".rstrip()
+
+
+def to_json(value: Any) -> str:
+    """Return the value as compact JSON, characters as they are."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def default(value: Any, instead: Any = "") -> Any:
+    """Return `instead` for None, else the value."""
+    return instead if value is None else value
+
+
+def length(value: Any) -> int:
+    """Return how many items, keys or characters the value has; 0 for None."""
+    if value is None:
+        return 0
+    if not isinstance(value, (str, list, Mapping)):
+        raise ValueError(f"length takes a text, a list or an object, not {kind_of(value)}")
+    return len(value)
+
+
+def join(items: Any, separator: str = ", ") -> str:
+    """Return the items as texts with the separator between them; "" for None."""
+    if items is None:
+        return ""
+    _need(items, list, "a list")
+    texts = [item if isinstance(item, str) else to_json(item) for item in items]
+    if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT:
+        raise ValueError(f"join would make a text of more than {MAX_TEXT} characters")
+    return separator.join(texts)
+
+
+def first(items: Any) -> Any:
+    """Return the first item; None when there is none."""
+    return _end(items, 0)
+
+
+def last(items: Any) -> Any:
+    """Return the last item; None when there is none."""
+    return _end(items, -1)
+
+
+def lower(value: Any) -> str:
+    """Return the text in small letters; "" for None."""
+    return _text(value).lower()
+
+
+def upper(value: Any) -> str:
+    """Return the text in capitals; "" for None."""
+    return _text(value).upper()
+
+
+def trim(value: Any) -> str:
+    """Return the text without white space around it; "" for None."""
+    return _text(value).strip()
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "plan_text": plan_text,
+    "step_brief": step_brief,
+    "findings": findings,
+    "passages": passages,
+    "table": table,
+    "tail": tail,
+    "json": to_json,
+    "default": default,
+    "length": length,
+    "join": join,
+    "first": first,
+    "last": last,
+    "lower": lower,
+    "upper": upper,
+    "trim": trim,
+}
+
+
+def _end(items: Any, index: int) -> Any:
+    if items is None:
+        return None
+    if not isinstance(items, (str, list)):
+        raise ValueError(f"first and last take a list, not {kind_of(items)}")
+    return items[index] if items else None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    _need(value, str, "a text")
+    return str(value)
+
+
+def _need(value: Any, kind: type, what: str) -> None:
+    if not isinstance(value, kind):
+        raise ValueError(f"this takes {what}, not {kind_of(value)}")
+
+
+def kind_of(value: Any) -> str:
+    """Return what a person calls a value of this kind."""
+    names = {
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        list: "a list",
+        dict: "an object",
+    }
+    return names.get(type(value), "nothing" if value is None else type(value).__name__)
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(str(text or "").split())
+
+
+def _indented(text: Any) -> list[str]:
+    return [f"   {line}".rstrip() for line in str(text or "").strip().splitlines()]
+
+
+def _hanging(text: Any) -> str:
+    return "\n  ".join(str(text or "").strip().splitlines())
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else value if isinstance(value, str) else to_json(value)
+    return _one_line(text).replace("|", "\\|")
+
+
+def _last_lines(text: str, count: int) -> str:
+    lines = text.rstrip().splitlines()
+    if len(lines) <= count:
+        return "\n".join(lines)
+    return "\n".join([f"... {len(lines) - count} lines before", *lines[-count:]])

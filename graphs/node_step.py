@@ -1,0 +1,173 @@
+"""One node of a file as one LangGraph node: condition, items, templates, the call, and what is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import FlowError, ModelFault, RunFailed
+from ..core.events import NodeEnded, NodeFailed, NodeStarted
+from ..core.messages import Message
+from ..core.schemas import SCHEMAS, order_steps
+from ..nodes.call import NodeCall, NodeResult, NodeType
+from ..nodes.deps import NodeDeps
+from .channels import STATE_PREFIX, state_values, written
+from .expressions import evaluate, render
+from .facts import Facts
+from .spec import MODEL_NODES, GraphSpec, NodeSpec
+
+if TYPE_CHECKING:
+    from .routing import Router
+
+State = Mapping[str, Any]
+Update = dict[str, Any]
+
+_PLAIN_FIELDS = frozenset({"call", "choices", "edits", "graph", "parse"})
+"""Fields that are never templates."""
+
+
+class NodeStep:
+    """Runs one node; an `each` takes one item a superstep, so that each item has a checkpoint of its own."""
+
+    def __init__(
+        self, spec: GraphSpec, node: NodeSpec, run: NodeType, router: Router, deps: NodeDeps, facts: Facts
+    ) -> None:
+        self._spec = spec
+        self._node = node
+        self._run = run
+        self._router = router
+        self._deps = deps
+        self._facts = facts
+
+    async def run(self, state: State) -> Update:
+        """Return what this superstep writes to the channels."""
+        node = self._node
+        cursor = state.get("cursor", {}).get(node.name)
+        visit = state["visits"].get(node.name, 0) + (cursor is None)
+        names = self._facts.names(state["input"], state_values(self._spec, state))
+        update: Update = {"visits": {node.name: visit}}
+        if cursor is None and node.condition is not None and not evaluate(node.condition, names):
+            return self._merged(update, self._skip(state, visit, names))
+        if node.each is None:
+            return self._merged(update, await self._visit(state, visit, names, None, ""))
+        return self._merged(update, await self._next_item(state, visit, names, cursor))
+
+    async def _next_item(self, state: State, visit: int, names: dict[str, Any], cursor: Any) -> Update:
+        each = self._node.each
+        if each is None:
+            raise ValueError(f"{self._node.name} has no each")
+        if cursor is None:
+            cursor = {"items": self._items(evaluate(each.items, names)), "at": 0}
+        items, at = cursor["items"], cursor["at"]
+        if not items:
+            return self._value_written(None, writes=False)
+        item = items[at]
+        update = await self._visit(state, visit, {**names, "item": item, each.name: item}, item, _item_name(item, at))
+        more = at + 1 < len(items) and not (update.get("diverted") or {}).get(self._node.name)
+        return {**update, "cursor": {self._node.name: {"items": items, "at": at + 1} if more else None}}
+
+    def _items(self, value: Any) -> list[Any]:
+        name = self._node.name
+        if not isinstance(value, list):
+            raise RunFailed(f"{name}: each must give a list, got {type(value).__name__}.")
+        order = self._node.each.order if self._node.each else ""
+        if not order:
+            return value
+        try:
+            return list(order_steps(value, order))
+        except (ValueError, KeyError, TypeError) as err:
+            raise RunFailed(f"{name}: the items cannot be put in order by {order!r}: {err}") from err
+
+    async def _visit(self, state: State, visit: int, names: dict[str, Any], item: Any, item_name: str) -> Update:
+        node, events = self._node, self._deps.events
+        path = f"{state['path']}/{node.name}" if state.get("path") else node.name
+        path = f"{path}[{item_name}]" if item_name else path
+        label = f"{path}#{visit}"
+        self._deps.gate.before_node(label)
+        events.emit(label, NodeStarted(node.type, visit))
+        started = time.monotonic()
+        try:
+            result = await self._run(self._call(path, visit, names, item, state), self._deps)
+        except FlowError as err:
+            events.emit(label, NodeFailed(visit, err.message))
+            if node.on_error == "fail" or not isinstance(err, (RunFailed, ModelFault)):
+                raise
+            return {**self._value_written({"error": err.message}, writes=False), "diverted": {node.name: True}}
+        events.emit(label, NodeEnded(visit, time.monotonic() - started, result.summary))
+        return self._result_written(result)
+
+    def _call(self, path: str, visit: int, names: dict[str, Any], item: Any, state: State) -> NodeCall:
+        node = self._node
+        histories = state.get("histories", {}).get(node.name, []) if node.history == "continue" else []
+        schema = node.output.schema
+        return NodeCall(
+            path=path,
+            visit=visit,
+            type=node.type,
+            fields=self._fields(names),
+            tools=node.tools,
+            model=node.model or None,
+            budget=node.budget or None,
+            schema=SCHEMAS[schema] if isinstance(schema, str) and node.type in MODEL_NODES else None,
+            history=tuple(Message.from_dict(message) for message in histories),
+            model_calls=node.limits.model_calls or 0,
+            timeout_s=node.timeout_s,
+            item=item if item is not None else state["input"].get("step"),
+        )
+
+    def _fields(self, names: dict[str, Any]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for key, value in self._node.fields.items():
+            if key in _PLAIN_FIELDS:
+                fields[key] = value
+            elif key == "run" and isinstance(value, dict):
+                fields[key] = {"command": evaluate(value["command"], names)}
+            else:
+                fields[key] = render(value, names)
+        if edits := fields.get("edits"):
+            fields["edit_value"] = names["state"][edits]
+            fields["edit_schema"] = self._spec.state[edits].schema
+        return fields
+
+    def _skip(self, state: State, visit: int, names: dict[str, Any]) -> Update:
+        node = self._node
+        label = f"{state['path']}/{node.name}#{visit}" if state.get("path") else f"{node.name}#{visit}"
+        self._deps.events.emit(label, NodeEnded(visit, 0.0, skipped=True))
+        if not node.has_skipped:
+            return self._value_written(None, writes=False)
+        value = render(node.skipped, names)
+        return self._value_written({"choice": value} if node.type == "human" else value)
+
+    def _result_written(self, result: NodeResult) -> Update:
+        update = self._value_written(result.value)
+        for key, value in result.state.items():
+            update[STATE_PREFIX + key] = written(self._spec.state[key], value)
+        if self._node.history == "continue":
+            update["histories"] = {self._node.name: [message.to_dict() for message in result.messages]}
+        if result.resets:
+            update["visits"] = dict.fromkeys(sorted(self._router.cycle_of(self._node.name)), 0)
+        if result.failure is not None:
+            update["failed"] = {"message": result.failure.message, "exit": result.failure.exit_code}
+        return update
+
+    def _value_written(self, value: Any, *, writes: bool = True) -> Update:
+        node = self._node
+        update: Update = {}
+        if node.on_error != "fail":
+            update["diverted"] = {node.name: False}
+        if self._router.needs_output(node.name):
+            update["out"] = {node.name: value}
+        if node.output.to and writes:
+            update[STATE_PREFIX + node.output.to] = written(self._spec.state[node.output.to], value)
+        return update
+
+    @staticmethod
+    def _merged(first: Update, second: Update) -> Update:
+        visits = {**first["visits"], **second.get("visits", {})}
+        return {**first, **second, "visits": visits}
+
+
+def _item_name(item: Any, at: int) -> str:
+    name = item.get("id") if isinstance(item, Mapping) else None
+    return name if isinstance(name, str) and name else str(at + 1)

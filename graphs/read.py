@@ -1,0 +1,198 @@
+"""Graph files (YAML, `flow: 1`) to GraphSpecs. Called by find.py; checks the form, validate.py checks the meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast, get_args
+
+from .faults import Fault, Position, invalid
+from .fields import Fields, Reading, is_identifier, is_name, read_expr
+from .read_edges import Edges
+from .read_nodes import read_limits, read_node
+from .spec import END, START, Expr, GraphSpec, InputSpec, NodeSpec, Reduce, Source, StateKey, ValueType
+from .tree import MAX_BYTES, BadYaml, Tree, parse
+
+FORMAT = 1
+
+_KEYS = ("flow", "name", "description", "input", "state", "output", "limits", "nodes", "edges")
+_INPUT_KEYS = ("type", "schema", "required", "default", "positional", "description")
+_TYPES = get_args(ValueType)
+_REDUCES = get_args(Reduce)
+_GRAPH_LIMITS = ("node_runs", "model_calls", "tokens", "wall")
+_NAME_RULE = "made of letters, digits, '_', '-' and '.'"
+
+
+def read_file(path: Path, shown: str = "") -> dict[str, GraphSpec]:
+    """Return the graphs of a file by name, in the order of the file. See `read_text`.
+
+    Args:
+        shown: how messages name the file; "" = its path.
+
+    Raises:
+        GraphInvalid: also when the file is too large, cannot be opened, or is not UTF-8.
+    """
+    shown = shown or str(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise invalid([Fault(shown, Position(), "not UTF-8 text")]) from err
+    except OSError as err:
+        raise invalid([Fault(shown, Position(), f"cannot be read: {err.strerror or err}")]) from err
+    return read_text(text, shown)
+
+
+def read_text(text: str, path: str) -> dict[str, GraphSpec]:
+    """Return the graphs of a text by name, in its order; there is at least one.
+
+    Args:
+        path: how messages name the text.
+
+    Raises:
+        GraphInvalid: with one line per fault of the whole text.
+    """
+    faults: list[Fault] = []
+    source = Source(path, text)
+    graphs: dict[str, GraphSpec] = {}
+    try:
+        documents = parse(text, path, faults)
+    except BadYaml as err:
+        raise invalid([*faults, err.fault]) from err
+    filled = [tree for tree in documents if tree.value is not None]
+    if not filled:
+        raise invalid([Fault(path, Position(), "the file holds no graph")])
+    for tree in filled:
+        spec = _read_graph(tree, source, faults)
+        if spec.name in graphs:
+            faults.append(spec.fault(("name",), f"a second graph of the name {spec.name!r} in one file"))
+        graphs[spec.name] = spec
+    if faults:
+        raise invalid(faults)
+    return graphs
+
+
+def _read_graph(tree: Tree, source: Source, faults: list[Fault]) -> GraphSpec:
+    reading = Reading(source.path, faults)
+    reading.remember(tree)
+    fields = reading.fields(tree, "a graph", _KEYS, ("tests",))
+    if isinstance(tree.value, dict):
+        fields.need("flow", "name", "nodes", "edges")
+    _check_version(fields)
+    nodes = _read_nodes(fields)
+    edges = Edges(reading)
+    if "edges" in fields:
+        edges.read(fields.entries["edges"].tree)
+    return GraphSpec(
+        name=_read_name(fields),
+        source=source,
+        nodes=nodes,
+        routes=edges.routes,
+        description=fields.text("description"),
+        inputs=_read_inputs(fields),
+        state=_read_state(fields),
+        output=_read_output(fields),
+        limits=read_limits(fields, _GRAPH_LIMITS),
+        positions=reading.positions,
+        route_paths=edges.paths,
+        unsupported=tuple(reading.unsupported),
+    )
+
+
+def _check_version(fields: Fields) -> None:
+    version = fields.plain("flow")
+    if "flow" in fields and (version != FORMAT or isinstance(version, bool)):
+        fields.wrong("flow", f"{FORMAT}, the version of the format that is known here")
+
+
+def _read_name(fields: Fields) -> str:
+    name = fields.word("name", "a text that is not empty")
+    if name and not is_name(name):
+        fields.wrong("name", _NAME_RULE)
+    return name
+
+
+def _read_nodes(fields: Fields) -> dict[str, NodeSpec]:
+    reading = fields.reading
+    nodes: dict[str, NodeSpec] = {}
+    if "nodes" not in fields:
+        return nodes
+    for name, entry in reading.entries(fields.entries["nodes"].tree, "'nodes'").items():
+        if name in (START, END):
+            reading.fault(entry.at, f"{name} is the graph's own and cannot name a node")
+        elif name in ("fail", "pause"):
+            reading.fault(entry.at, f"{name!r} cannot name a node, since 'on_error: {name}' means something else")
+        elif not is_name(name):
+            reading.fault(entry.at, f"the name of a node must be {_NAME_RULE}, not {name!r}")
+        reading.positions["nodes", name] = entry.at
+        nodes[name] = read_node(reading, name, entry)
+    return nodes
+
+
+def _read_inputs(fields: Fields) -> dict[str, InputSpec]:
+    inputs: dict[str, InputSpec] = {}
+    for name, one in _declared(fields, "input", _INPUT_KEYS).items():
+        inputs[name] = InputSpec(
+            type=_read_type(one),
+            schema=one.schema(),
+            required=one.flag("required"),
+            default=one.plain("default"),
+            has_default="default" in one,
+            positional=one.flag("positional"),
+            description=one.text("description"),
+        )
+        if inputs[name].required and inputs[name].has_default:
+            fields.reading.fault(one.place("default"), f"input {name!r} is required, so it cannot have a default")
+    return inputs
+
+
+def _read_state(fields: Fields) -> dict[str, StateKey]:
+    state: dict[str, StateKey] = {}
+    for name, one in _declared(fields, "state", ("type", "schema", "reduce", "key")).items():
+        reduce = cast(Reduce, one.one_of("reduce", _REDUCES, "replace"))
+        state[name] = StateKey(_read_type(one), one.schema(), reduce, one.word("key", "the name of a field"))
+        _check_reduce(one, name, state[name])
+    return state
+
+
+def _check_reduce(one: Fields, name: str, key: StateKey) -> None:
+    if key.reduce in ("append", "union") and key.type not in ("list", None):
+        one.reading.fault(one.place("reduce"), f"'reduce: {key.reduce}' needs 'type: list' (state key {name!r})")
+    if key.reduce == "sum" and key.type not in ("int", "number", None):
+        one.reading.fault(one.place("reduce"), f"'reduce: sum' needs 'type: number' or int (state key {name!r})")
+    if (key.reduce == "union") != bool(key.key) and "reduce" in one:
+        message = "needs 'key', the field that tells items apart" if key.reduce == "union" else "takes no 'key'"
+        one.reading.fault(one.place("reduce"), f"'reduce: {key.reduce}' {message} (state key {name!r})")
+
+
+def _declared(fields: Fields, part: str, keys: tuple[str, ...]) -> dict[str, Fields]:
+    """Return the declarations under `input` or `state`; each has either a type or a schema."""
+    if part not in fields:
+        return {}
+    reading = fields.reading
+    declared: dict[str, Fields] = {}
+    for name, entry in reading.entries(fields.entries[part].tree, f"'{part}'").items():
+        reading.positions[part, name] = entry.at
+        if not is_identifier(name):
+            reading.fault(entry.at, f"{part} {name!r} must be made of letters, digits and '_', to stand after a dot")
+        one = reading.fields(entry.tree, f"{part} {name!r}", keys)
+        if isinstance(entry.tree.value, dict) and ("type" in one) == ("schema" in one):
+            reading.fault(entry.at, f"{part} {name!r} needs one of 'type' and 'schema'")
+        declared[name] = one
+    return declared
+
+
+def _read_type(one: Fields) -> ValueType | None:
+    return cast("ValueType | None", one.one_of("type", _TYPES, "") or None)
+
+
+def _read_output(fields: Fields) -> dict[str, Expr] | Expr | None:
+    if "output" not in fields:
+        return None
+    tree = fields.entries["output"].tree
+    if not isinstance(tree.value, dict):
+        return read_expr(fields.reading, tree, "'output'")
+    named = {name: read_expr(fields.reading, entry.tree, repr(name)) for name, entry in tree.value.items()}
+    if not named:
+        fields.wrong("output", "an expression or {name: expression}")
+    return named

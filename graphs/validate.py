@@ -1,0 +1,256 @@
+"""Checks of what a GraphSpec means, before anything runs. Called by find.py; the form was checked by read.py."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from .faults import Fault, invalid, listed, near
+from .fields import Path
+from .flow_checks import check_flow
+from .name_checks import NameChecks, schema_fields
+from .spec import OUTPUT_SCHEMAS, GraphSpec, InputSpec, NodeSpec, Schema, Switch, subgraphs_of
+
+LATER_SCHEMAS = ("Answer", "Verdict")
+_LATER = "is part of the format but not supported yet"
+_BUILT_LIMITS = "model_calls"
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "path": (str,),
+    "int": (int,),
+    "number": (int, float),
+    "bool": (bool,),
+    "list": (list,),
+    "object": (dict,),
+}
+
+
+def check(
+    spec: GraphSpec,
+    library: Mapping[str, GraphSpec],
+    *,
+    tools: Collection[str] | None = None,
+    settings: Collection[str] | None = None,
+) -> list[Fault]:
+    """Return everything that is wrong with one graph, [] when it can run.
+
+    Args:
+        library: the graphs that its nodes may run, by name.
+        tools: names of the known tools; None = not checked.
+        settings: names that `settings` has in expressions; None = not checked.
+    """
+    faults = [
+        *spec.unsupported,
+        *_check_declared(spec),
+        *check_flow(spec),
+        *NameChecks(spec, library, settings).faults(),
+    ]
+    for node in spec.nodes.values():
+        faults += [*_check_node(spec, node), *_check_later(spec, node), *_check_tools(spec, node, tools)]
+        if node.type == "graph":
+            faults += _check_subgraph(spec, node, library)
+    return sorted(set(faults))
+
+
+def require_valid(
+    spec: GraphSpec,
+    library: Mapping[str, GraphSpec],
+    *,
+    tools: Collection[str] | None = None,
+    settings: Collection[str] | None = None,
+) -> None:
+    """Check a graph and all graphs below it.
+
+    Raises:
+        GraphInvalid: with one line per fault.
+    """
+    graphs = {**library, spec.name: spec}
+    faults = [fault for graph in graphs.values() for fault in check(graph, library, tools=tools, settings=settings)]
+    if faults:
+        raise invalid(faults)
+
+
+def _check_declared(spec: GraphSpec) -> Iterator[Fault]:
+    for part, declared in (("input", spec.inputs), ("state", spec.state)):
+        for name, value in declared.items():
+            yield from _check_schema(spec, (part, name, "schema"), value.schema)
+    for name, given in spec.inputs.items():
+        if given.has_default and not _fits(given, given.default):
+            message = f"the default of input {name!r} must be of type {given.type}, not {given.default!r}"
+            yield spec.fault(("input", name, "default"), message)
+    positional = [name for name, given in spec.inputs.items() if given.positional]
+    for name in positional[1:]:
+        yield spec.fault(
+            ("input", name, "positional"), f"only one input can be positional; {positional[0]!r} is already"
+        )
+
+
+def _check_schema(spec: GraphSpec, path: Path, schema: Schema | None) -> Iterator[Fault]:
+    from ..core.schemas import SCHEMAS
+
+    if isinstance(schema, dict) and schema:
+        yield spec.fault(path, f"an inline JSON Schema {_LATER}")
+    elif isinstance(schema, str) and schema in LATER_SCHEMAS:
+        yield spec.fault(path, f"the schema {schema!r} {_LATER}")
+    elif isinstance(schema, str) and schema not in SCHEMAS:
+        message = f"unknown schema {schema!r}{near(schema, SCHEMAS)}; there are: {listed(SCHEMAS)}"
+        yield spec.fault(path, message)
+
+
+def _fits(declared: InputSpec, value: Any) -> bool:
+    """Return whether a literal can be the value of an input; texts with `{{ }}` are looked at when they are filled."""
+    if value is None or declared.type in (None, "any") or (isinstance(value, str) and "{{" in value):
+        return True
+    kinds = _TYPES[declared.type]
+    return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
+
+
+def _check_node(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
+    path: Path = ("nodes", node.name)
+    if (node.max_visits is None) != (not node.on_limit):
+        has, needs = ("max_visits", "on_limit") if node.on_limit == "" else ("on_limit", "max_visits")
+        yield spec.fault((*path, has), f"{has!r} of {node.name!r} needs {needs!r} beside it")
+    if node.has_skipped and node.condition is None:
+        yield spec.fault((*path, "skipped"), f"'skipped' of {node.name!r} needs an 'if' that can skip it")
+    yield from _check_output(spec, node, path)
+    yield from _check_route(spec, node)
+    if node.type == "human":
+        yield from _check_human(spec, node, path)
+    if node.type == "set":
+        for key in node.fields["value"]:
+            if key not in spec.state:
+                yield spec.fault((*path, "value", key), _undeclared(spec, key))
+
+
+def _undeclared(spec: GraphSpec, key: str) -> str:
+    return f"state {key!r} is not declared{near(key, spec.state)}; declared: {listed(spec.state)}"
+
+
+def _check_output(spec: GraphSpec, node: NodeSpec, path: Path) -> Iterator[Fault]:
+    schema, preset = node.output.schema, OUTPUT_SCHEMAS.get(node.type)
+    yield from _check_schema(spec, (*path, "output", "schema"), schema)
+    if schema is not None and node.type == "coder" and schema != preset:
+        yield spec.fault(
+            (*path, "output", "schema"), "a coder always gives a Change, so it cannot have another schema"
+        )
+    if not node.output.to:
+        return
+    place = (*path, "output", "to")
+    key = spec.state.get(node.output.to)
+    if key is None:
+        yield spec.fault(place, _undeclared(spec, node.output.to))
+        return
+    if node.each is not None and key.reduce == "replace":
+        message = f"{node.name!r} runs once per item, but state {node.output.to!r} keeps only one value"
+        yield spec.fault(place, f"{message}; give it 'reduce: append'")
+    if key.reduce == "replace" and isinstance(key.schema, str) and node.schema() not in (None, key.schema):
+        yield spec.fault(
+            place, f"state {node.output.to!r} is a {key.schema}, but {node.name!r} gives a {node.schema()}"
+        )
+
+
+def _check_route(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
+    route = spec.routes.get(node.name)
+    expr = getattr(route, "expr", "")
+    if node.condition is not None and not node.has_skipped and "output" in expr:
+        message = f"{node.name!r} can be skipped and its edge looks at 'output'; give it a 'skipped' value"
+        yield spec.fault(("nodes", node.name), message)
+    if not isinstance(route, Switch):
+        return
+    choices = _choices(node, route)
+    place = spec.route_paths[node.name]
+    for value in route.cases:
+        if choices and value not in choices:
+            message = f"{route.expr} is never {value!r}{near(value, choices)}; it can be: {listed(choices)}"
+            yield spec.fault((*place, "cases", value), message)
+    if missing := [choice for choice in choices if choice not in route.cases]:
+        if route.default is None:
+            yield spec.fault((*place, "cases"), f"no case for {listed(missing)}, and no default")
+
+
+def _choices(node: NodeSpec, route: Switch) -> tuple[str, ...]:
+    """Return every value that the switch can see; () when that is not known."""
+    if node.type == "human":
+        return tuple(node.fields["choices"]) if route.expr == "output.choice" else ()
+    root, _, field = route.expr.partition(".")
+    known = schema_fields(node.schema()).get(field, {}) if root == "output" else {}
+    return tuple(known.get("enum", ()))
+
+
+def _check_human(spec: GraphSpec, node: NodeSpec, path: Path) -> Iterator[Fault]:
+    choices = node.fields["choices"]
+    if not choices:
+        yield spec.fault((*path, "choices"), f"{node.name!r} needs at least one choice")
+        return
+    answers = {"headless": node.fields.get("headless"), "skipped": node.skipped if node.has_skipped else None}
+    for key, answer in answers.items():
+        if answer is not None and answer not in choices:
+            hint = near(str(answer), choices)
+            message = f"{key!r} must be one of the choices {listed(choices)}, not {answer!r}{hint}"
+            yield spec.fault((*path, key), message)
+    edits = node.fields.get("edits")
+    if edits and edits not in spec.state:
+        yield spec.fault((*path, "edits"), _undeclared(spec, edits))
+
+
+def _check_later(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
+    """Find what the format allows at a node and nothing honours yet; ignoring a limit would be worse than refusing."""
+    path: Path = ("nodes", node.name)
+    for key in ("node_runs", "model_calls", "tool_calls", "tokens", "wall_s"):
+        built = key == _BUILT_LIMITS and node.type != "graph"
+        if getattr(node.limits, key) is not None and not built:
+            name = key.removesuffix("_s")
+            yield spec.fault((*path, "limits", name), f"the limit {name!r} of a node of type {node.type!r} {_LATER}")
+    if node.timeout_s is not None and node.type != "shell":
+        yield spec.fault((*path, "timeout"), f"'timeout' of a node of type {node.type!r} {_LATER}")
+    if "history" in node.budget:
+        yield spec.fault((*path, "budget", "history"), f"the budget part 'history' {_LATER}")
+
+
+def _check_tools(spec: GraphSpec, node: NodeSpec, tools: Collection[str] | None) -> Iterator[Fault]:
+    if tools is None:
+        return
+    named = [(("nodes", node.name, "tools", index), name) for index, name in enumerate(node.tools or ())]
+    if node.type == "tool":
+        named.append((("nodes", node.name, "call"), node.fields["call"]))
+    for place, name in named:
+        if name and name not in tools:
+            yield spec.fault(place, f"unknown tool {name!r}{near(name, tools)}; there are: {listed(tools)}")
+
+
+def _check_subgraph(spec: GraphSpec, node: NodeSpec, library: Mapping[str, GraphSpec]) -> Iterator[Fault]:
+    name = node.fields["graph"]
+    path: Path = ("nodes", node.name)
+    below = library.get(name)
+    if below is None:
+        if name:
+            yield spec.fault((*path, "graph"), f"there is no graph {name!r} here{near(name, library)}")
+        return
+    if spec.name == name or _runs(below, spec.name, library):
+        yield spec.fault((*path, "graph"), f"{spec.name!r} would run itself by {name!r}; a graph cannot")
+    given: Mapping[str, Any] = node.fields["with"]
+    for key, value in given.items():
+        if key not in below.inputs:
+            hint = near(key, below.inputs)
+            message = f"graph {name!r} has no input {key!r}{hint}; its inputs: {listed(below.inputs)}"
+            yield spec.fault((*path, "with", key), message)
+        elif not _fits(below.inputs[key], value):
+            message = f"input {key!r} of graph {name!r} must be of type {below.inputs[key].type}, not {value!r}"
+            yield spec.fault((*path, "with", key), message)
+    missing = [key for key, declared in below.inputs.items() if declared.required and key not in given]
+    if missing:
+        yield spec.fault((*path, "with"), f"graph {name!r} needs the input {listed(missing)} in 'with'")
+
+
+def _runs(spec: GraphSpec, name: str, library: Mapping[str, GraphSpec]) -> bool:
+    """Return whether a graph runs another one, directly or further below."""
+    seen: set[str] = set()
+    waiting = [spec]
+    while waiting:
+        for below in subgraphs_of(waiting.pop()):
+            if below == name:
+                return True
+            if below in library and below not in seen:
+                seen.add(below)
+                waiting.append(library[below])
+    return False

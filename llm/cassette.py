@@ -1,0 +1,367 @@
+"""Recorded model calls: a JSONL file written during a run, answered from again in a replay.
+
+app/ gives a Recorder to the chat model, or puts a loaded Cassette behind the in-package server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..core.errors import UsageError
+from ..core.messages import CallKey
+from .answers import Answer, Answers, Call, ChatRequest, Fault, RawReply, Reply
+from .normalise import Normaliser, map_texts
+
+CASSETTE_VERSION = 1
+CALL_HEADER = "x-flow-call"
+MISMATCH_STATUS = 409
+_LINE_START = b'{"v": 1, "key": '
+
+Messages = list[dict[str, Any]]
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Key(_Stored):
+    node: str
+    visit: int = 1
+    turn: int = 0
+
+
+class _Call(_Stored):
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class _ShortReply(_Stored):
+    """A reply as a person writes it."""
+
+    text: str = ""
+    calls: list[_Call] = Field(default_factory=list)
+    thinking: str = ""
+
+
+class _Record(_Stored):
+    """One line of a cassette.
+
+    `kept` messages of the node visit's record before this one stand unchanged in front of `messages`, so that a file
+    grows with the conversation and not with its square. `digest` is of all of them; None = not compared.
+    `paths`: the reply held the workspace's path, now a placeholder.
+    """
+
+    v: Literal[1]
+    key: _Key
+    digest: str | None
+    reply: list[dict[str, Any]] | _ShortReply
+    model: str = ""
+    kept: int = Field(default=0, ge=0)
+    messages: Messages = Field(default_factory=list)
+    tools: list[str] = Field(default_factory=list)
+    schema_: Any = Field(default=None, alias="schema")
+    paths: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A record with its conversation put together."""
+
+    record: _Record
+    messages: Messages
+
+
+class Recorder:
+    """Appends every finished model call to a cassette; a call is on disk when `record` returns.
+
+    An existing file is continued, as after a resume; a torn last line, left by a kill, is cut off. Of two records of
+    one key the later counts. Calls may come from several threads.
+
+    Args:
+        path: the file, made with mode 0600.
+
+    Raises:
+        UsageError: the file cannot be written or holds something else than a cassette.
+    """
+
+    def __init__(self, path: Path, *, normalise: Normaliser) -> None:
+        self._path = path
+        self._normalise = normalise
+        self._lock = threading.Lock()
+        self._last: dict[tuple[str, int], Messages] = {}
+        for entry in _read_for_appending(path):
+            key = entry.record.key
+            self._last[key.node, key.visit] = entry.messages
+
+    def record(self, key: CallKey, body: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> None:
+        """Append one call.
+
+        Args:
+            body: the chat request as it was sent.
+            parts: the parts of the reply's stream.
+        """
+        messages = comparable(body.get("messages") or [], self._normalise)
+        with self._lock:
+            before = self._last.get((key.node, key.visit), [])
+            kept = _common(before, messages)
+            self._append(self._line(key, body, parts, messages, kept))
+            self._last[key.node, key.visit] = messages
+
+    def _line(
+        self,
+        key: CallKey,
+        body: Mapping[str, Any],
+        parts: Sequence[Mapping[str, Any]],
+        messages: Messages,
+        kept: int,
+    ) -> dict[str, Any]:
+        reply = storable_parts(parts, self._normalise)
+        line: dict[str, Any] = {
+            "v": CASSETTE_VERSION,
+            "key": {"node": key.node, "visit": key.visit, "turn": key.turn},
+            "model": body.get("model", ""),
+            "digest": digest(messages),
+            "kept": kept,
+            "messages": messages[kept:],
+            "tools": [tool["function"]["name"] for tool in body.get("tools") or ()],
+            "reply": reply,
+        }
+        if body.get("format"):
+            line["schema"] = body["format"]
+        if reply != storable_parts(parts, Normaliser()):
+            line["paths"] = True
+        return line
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        data = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        with open(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class Cassette:
+    """Recorded calls, found by their key."""
+
+    def __init__(self, entries: Sequence[_Entry]) -> None:
+        self._entries = {str(CallKey(e.record.key.node, e.record.key.visit, e.record.key.turn)): e for e in entries}
+
+    @staticmethod
+    def load(path: Path) -> Cassette:
+        """Return the calls of a file.
+
+        Raises:
+            UsageError: it cannot be read, or a line is no record; the message names file and line.
+        """
+        if not path.is_file():
+            raise UsageError(f"there is no cassette {str(path)!r}.", hint="Record one with `--record FILE`.")
+        return Cassette(_read(path))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the recorded calls, in the order of the file."""
+        return tuple(self._entries)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the recorded models, in the order of the file; hand-written records name none."""
+        return tuple(dict.fromkeys(e.record.model for e in self._entries.values() if e.record.model))
+
+    def answers(self, normalise: Normaliser) -> Answers:
+        """Return answers for the in-package server.
+
+        A request names its call in the header X-Flow-Call (OllamaChat's `tag_calls`), so the order of the requests
+        does not matter and a call asked twice is answered twice. A request that is not the recorded one, or was not
+        recorded, gets HTTP 409 with a text for the person.
+
+        Args:
+            normalise: built for the workspace of the replay.
+        """
+
+        def answer(request: ChatRequest) -> Answer:
+            key = unquote(request.headers.get(CALL_HEADER, ""))
+            entry = self._entries.get(key)
+            if entry is None:
+                return Fault("http", status=MISMATCH_STATUS, text=self._unknown(key))
+            if entry.record.digest is not None:
+                now = comparable(request.messages, normalise)
+                if digest(now) != entry.record.digest:
+                    text = f"call {key!r} is not the recorded one: {first_difference(entry.messages, now)}"
+                    return Fault("http", status=MISMATCH_STATUS, text=text)
+            return _answer(entry.record, normalise)
+
+        return answer
+
+    def _unknown(self, key: str) -> str:
+        if not key:
+            return "the request does not say which call of the run it is, so nothing can be replayed"
+        near = get_close_matches(key, self._entries, n=3, cutoff=0.3) or list(self._entries)[:3]
+        nearest = f"; the nearest recorded ones are {', '.join(map(repr, near))}" if near else "; the cassette is empty"
+        return f"call {key!r} was not recorded{nearest}"
+
+
+def comparable(messages: Sequence[Mapping[str, Any]], normalise: Normaliser) -> Messages:
+    """Return the messages of a wire request as they are stored and compared: normalised, without system text."""
+    return [_comparable(message, normalise) for message in messages if message.get("role") != "system"]
+
+
+def digest(messages: Messages) -> str:
+    """Return the SHA-256 hex of comparable messages."""
+    return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
+
+
+def first_difference(recorded: Messages, now: Messages) -> str:
+    """Return in one line where two conversations first differ; messages and lines count from 1, system text apart."""
+    for number, (old, new) in enumerate(zip_longest(recorded, now), start=1):
+        if old == new:
+            continue
+        if old is None:
+            return f"message {number} ({new['role']}) is new: {_shown(new)}"
+        if new is None:
+            return f"message {number} ({old['role']}) is missing: {_shown(old)}"
+        if old["role"] != new["role"]:
+            return f"message {number} was a {old['role']} message and is a {new['role']} message now: {_shown(new)}"
+        return f"message {number} ({new['role']}), {_line_difference(_text(old), _text(new))}"
+    return "the recorded digest does not belong to the recorded messages"
+
+
+def storable_parts(parts: Sequence[Mapping[str, Any]], normalise: Normaliser) -> list[dict[str, Any]]:
+    """Return a reply's parts without secrets and workspace paths.
+
+    Both can lie across several parts; then the text is stored whole, in front.
+    """
+    stored: list[dict[str, Any]] = map_texts(parts, normalise.storable)
+    whole = {name: _joined(parts, name) for name in ("content", "thinking")}
+    safe = {name: normalise.storable(text) for name, text in whole.items()}
+    if all(safe[name] == _joined(stored, name) for name in whole):
+        return stored
+    front = {"message": {"role": "assistant", **{name: text for name, text in safe.items() if text}}, "done": False}
+    return [front, *(_without_text(part) for part in stored)]
+
+
+def _without_text(part: dict[str, Any]) -> dict[str, Any]:
+    message = {name: value for name, value in (part.get("message") or {}).items() if name != "thinking"}
+    return {**part, "message": {**message, "content": ""}}
+
+
+def _joined(parts: Sequence[Mapping[str, Any]], name: str) -> str:
+    return "".join((part.get("message") or {}).get(name) or "" for part in parts)
+
+
+def _comparable(message: Mapping[str, Any], normalise: Normaliser) -> dict[str, Any]:
+    shown: dict[str, Any] = {"role": message["role"], "content": normalise(message.get("content") or "")}
+    calls = [call["function"] for call in message.get("tool_calls") or ()]
+    if calls:
+        shown["calls"] = [{"name": c["name"], "arguments": map_texts(c["arguments"], normalise)} for c in calls]
+    if name := message.get("tool_name"):
+        shown["tool_name"] = name
+    return shown
+
+
+def _answer(record: _Record, normalise: Normaliser) -> Answer:
+    if isinstance(record.reply, _ShortReply):
+        calls = [Call(call.name, call.arguments) for call in record.reply.calls]
+        return Reply(text=record.reply.text, calls=calls, thinking=record.reply.thinking)
+    return RawReply(map_texts(record.reply, normalise.restored) if record.paths else record.reply)
+
+
+def _read(path: Path) -> list[_Entry]:
+    try:
+        return _parse_lines(path.read_bytes(), path)
+    except OSError as err:
+        raise UsageError(f"cannot read the cassette {str(path)!r}: {err.strerror}.") from err
+
+
+def _parse_lines(data: bytes, path: Path) -> list[_Entry]:
+    entries: list[_Entry] = []
+    last: dict[tuple[str, int], Messages] = {}
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        record = _parse(line, f"{path}:{number}")
+        visit = record.key.node, record.key.visit
+        before = last.get(visit, [])
+        if record.kept > len(before):
+            message = f"{path}:{number}: keeps {record.kept} messages of {len(before)}; a line before is missing."
+            raise UsageError(message)
+        last[visit] = before[: record.kept] + record.messages
+        entries.append(_Entry(record, last[visit]))
+    return entries
+
+
+def _parse(line: bytes, where: str) -> _Record:
+    try:
+        return _Record.model_validate_json(line)
+    except ValidationError as err:
+        first = err.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{where}: not a recorded call: {f'{place}: ' if place else ''}{first['msg']}.") from err
+
+
+def _read_for_appending(path: Path) -> list[_Entry]:
+    """Return what the file holds, having made it with mode 0600 when missing and cut off a torn last line.
+
+    Nothing is cut from a file that is no cassette.
+    """
+    try:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            data = file.read()
+            whole = data.rfind(b"\n") + 1
+            torn = data[whole:]
+            if not (torn.startswith(_LINE_START) or _LINE_START.startswith(torn)):
+                raise UsageError(f"{path}: not a cassette, so nothing is recorded to it.")
+            entries = _parse_lines(data[:whole], path)
+            file.truncate(whole)
+            return entries
+    except OSError as err:
+        raise UsageError(f"cannot record to {str(path)!r}: {err.strerror}.") from err
+
+
+def _common(before: Sequence[object], after: Sequence[object]) -> int:
+    count = 0
+    for old, new in zip(before, after, strict=False):
+        if old != new:
+            break
+        count += 1
+    return count
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in message.items() if name not in ("role", "content")}
+    tail = json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else ""
+    return f"{message['content']}\n{tail}" if tail else str(message["content"])
+
+
+def _line_difference(old: str, new: str) -> str:
+    pairs = zip_longest(old.split("\n"), new.split("\n"))
+    for number, (before, after) in enumerate(pairs, start=1):
+        if before != after:
+            return f"line {number}: recorded {_around(before, after)}, now {_around(after, before)}"
+    return "differs in its calls"
+
+
+def _around(line: str | None, other: str | None) -> str:
+    """Return a line cut to the place where it differs from another; "nothing" for None."""
+    if line is None:
+        return "nothing"
+    place = _common(line, other or "")
+    start = max(0, place - 30)
+    cut = line[start : place + 70]
+    return repr(("..." if start else "") + cut + ("..." if start + len(cut) < len(line) else ""))
+
+
+def _shown(message: Mapping[str, Any]) -> str:
+    text = _text(message).replace("\n", " ")
+    return repr(text[:100] + ("..." if len(text) > 100 else ""))

@@ -1,0 +1,164 @@
+"""langchain-ollama's ChatOllama with its wire defects closed. Imported lazily by llm/ollama.py: it loads LangChain.
+
+It overrides private methods, which is why langchain-ollama is pinned; tests/llm/test_contract.py holds their names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_ollama import ChatOllama
+
+from ..core.messages import Message
+from .faults import BrokenStream, Refused
+
+# The order of a request's fields is fixed, so that equal requests are equal bytes.
+_FIELDS = ("model", "messages", "tools", "format", "stream", "think", "options", "keep_alive")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what came back.
+
+    Attributes:
+        body: the request as it was sent; {} before.
+        parts: the stream's parts as they came.
+        invalid: why a tool call cannot be used, for the model; "" = all are usable.
+    """
+
+    headers: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    invalid: str = ""
+    response: httpx.Response | None = None
+
+    async def aclose(self) -> None:
+        """End the HTTP stream, also one that nobody reads on; no wait for a garbage collector."""
+        if self.response is not None:
+            await self.response.aclose()
+
+
+class FlowChatOllama(ChatOllama):
+    """ChatOllama that sends what Ollama documents and leaves string arguments alone."""
+
+    def _convert_messages_to_ollama_messages(self, messages: list[BaseMessage]) -> Sequence[Any]:
+        converted = super()._convert_messages_to_ollama_messages(messages)
+        return [_wire_message(old, new) for old, new in zip(messages, converted, strict=True)]
+
+    async def _acreate_chat_stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
+    ) -> AsyncIterator[Mapping[str, Any] | str]:
+        exchange: Exchange = kwargs.pop("exchange")
+        params = self._chat_params(messages, stop, **kwargs)
+        exchange.body = {name: params[name] for name in _FIELDS if params.get(name) is not None}
+        # The client underneath would drop what its own classes do not know of a tool's schema (nested properties,
+        # limits) and fail on arguments that are no object, so the request goes to its HTTP client directly.
+        http = self._async_client._client
+        async with http.stream("POST", "/api/chat", json=exchange.body, headers=exchange.headers) as response:
+            exchange.response = response
+            if response.status_code >= 300:
+                raise Refused(response.status_code, _error_text(await response.aread()))
+            async for line in response.aiter_lines():
+                if line.strip():
+                    yield _take_part(line, exchange)
+        _check_ended(exchange.parts)
+
+
+def to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
+    """Return LangChain's form of a conversation, without thinking, which is never sent again."""
+    return [_to_langchain(message) for message in messages]
+
+
+def _to_langchain(message: Message) -> BaseMessage:
+    if message.role == "system":
+        return SystemMessage(message.content)
+    if message.role == "user":
+        return HumanMessage(message.content)
+    if message.role == "tool":
+        return ToolMessage(message.content, tool_call_id=message.call_id, name=message.tool_name)
+    calls = [{"name": call.name, "args": call.args, "id": call.id, "type": "tool_call"} for call in message.calls]
+    return AIMessage(message.content, tool_calls=calls)
+
+
+def _wire_message(message: BaseMessage, converted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message with the fields that Ollama's API documents, and no others."""
+    wire: dict[str, Any] = {"role": converted["role"], "content": converted["content"]}
+    if calls := converted.get("tool_calls"):
+        functions = [call["function"] for call in calls]
+        wire["tool_calls"] = [{"function": {"name": f["name"], "arguments": f["arguments"]}} for f in functions]
+    if isinstance(message, ToolMessage) and message.name:
+        wire["tool_name"] = message.name
+    return wire
+
+
+def _take_part(line: str, exchange: Exchange) -> dict[str, Any]:
+    """Return one part of the stream as LangChain may read it, the original being kept in the exchange."""
+    try:
+        part = json.loads(line)
+    except ValueError as err:
+        raise BrokenStream(f"a part is no whole JSON ({line[:80]!r})") from err
+    if not isinstance(part, dict):
+        raise BrokenStream(f"a part is no JSON object ({line[:80]!r})")
+    if "error" in part:
+        status = part.get("status")
+        raise Refused(status if isinstance(status, int) else 200, str(part["error"]))
+    message = part.get("message")
+    if not isinstance(message, dict):
+        raise BrokenStream(f"a part has no message ({line[:80]!r})")
+    exchange.parts.append(part)
+    calls = [_readable_call(call, exchange) for call in message.get("tool_calls") or ()]
+    readable = {**message, "content": message.get("content") or "", "tool_calls": [call for call in calls if call]}
+    return {**part, "message": readable}
+
+
+def _readable_call(call: Any, exchange: Exchange) -> dict[str, Any] | None:
+    """Return a call with its arguments as JSON text, which LangChain parses once and looks into no further.
+
+    Given an object, it would turn every string in it that looks like JSON or a Python literal into a value, so that
+    no JSON file could ever be written. None = unusable; the exchange says why.
+    """
+    function = call.get("function") if isinstance(call, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not function or not isinstance(name, str) or not name:
+        exchange.invalid = exchange.invalid or f"A tool call without a name cannot run: {json.dumps(call)[:200]}."
+        return None
+    arguments = function.get("arguments")
+    if arguments is None:
+        arguments = {}
+    if not isinstance(arguments, dict):
+        shown = json.dumps(arguments, ensure_ascii=False)[:200]
+        exchange.invalid = exchange.invalid or (
+            f"The arguments of your call of {name!r} must be one JSON object, but they are {shown}. "
+            "Nothing ran. Send the call again."
+        )
+        return None
+    return {"function": {"name": name, "arguments": json.dumps(arguments)}}
+
+
+def _check_ended(parts: Sequence[Mapping[str, Any]]) -> None:
+    """Check that a stream came to its end.
+
+    Raises:
+        BrokenStream: it did not.
+    """
+    if not parts:
+        raise BrokenStream("the server sent nothing")
+    last = parts[-1]
+    if last.get("done") is not True or not last.get("done_reason"):
+        raise BrokenStream("the stream ended without its last part")
+    if last["done_reason"] == "load":
+        raise BrokenStream("the server loaded the model and generated nothing")
+
+
+def _error_text(body: bytes) -> str:
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        error = json.loads(text)["error"]
+    except (ValueError, KeyError, TypeError):
+        return text[:300] or "no text"
+    return str(error)

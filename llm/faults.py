@@ -1,0 +1,143 @@
+"""What can go wrong between us and a model server, and what each fault means: which error, and whether to ask again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx
+
+from ..core.errors import CassetteMismatch, FlowError, ModelFault, ModelUnavailable, ReplyInvalid
+
+# "outage": again until the patience is used up. "few": the server works but this reply broke, so twice more and no
+# further, for a fault that comes back will keep coming back. "never": asking again cannot help.
+Retry = Literal["outage", "few", "never"]
+
+FEW_RETRIES = 2
+FIRST_DELAY_S = 0.25
+LONGEST_DELAY_S = 30.0
+
+# What a 500 says when the server's own reading of the model's tool call failed.
+_UNREADABLE_CALL = re.compile(r"(parsing|parse|unmarshal\w*).{0,20}tool.?call|invalid tool.?call", re.IGNORECASE)
+_TOO_LARGE = re.compile(r"requires? more (system )?memory", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """The server answered with an error. `status` is its HTTP status; 200 = an error part inside a stream."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class BrokenStream(Exception):
+    """A reply that did not arrive whole; the text says how."""
+
+
+class Silence(Exception):
+    """The server sent nothing for too long; the text says for how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The error a person or the model gets in the end, and whether to ask again before."""
+
+    error: FlowError
+    retry: Retry
+
+
+def judge(err: Exception, *, url: str, model: str, replaying: bool) -> Fault:
+    """Return what a failed attempt means.
+
+    Args:
+        err: Refused, BrokenStream, Silence or an error of httpx.
+        replaying: the server replays a cassette, so its 409 is a mismatch.
+    """
+    if isinstance(err, Refused):
+        return _judge_refusal(err, url, model, replaying)
+    if isinstance(err, BrokenStream):
+        return Fault(ModelFault(f"the reply of model {model!r} broke: {err}."), "few")
+    if isinstance(err, Silence):
+        return Fault(unreachable(url, str(err)), "outage")
+    if isinstance(err, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
+        return Fault(unreachable(url, "this is no address of a server"), "never")
+    if isinstance(err, httpx.ConnectTimeout):
+        return Fault(unreachable(url, "it did not accept a connection in time"), "outage")
+    if isinstance(err, httpx.ConnectError):
+        return Fault(unreachable(url, connect_reason(err)), "outage")
+    return Fault(unreachable(url, f"the connection broke ({type(err).__name__}: {err})"), "outage")
+
+
+def unreachable(url: str, reason: str, *, hint: str = "") -> ModelUnavailable:
+    """Return the error for a server that does not answer as it should."""
+    usual = "Start it with `ollama serve`, or name another server with `-c server.url=URL`."
+    return ModelUnavailable(f"no model server answers at {url!r}: {reason}.", hint=hint or usual)
+
+
+def missing_model(model: str, url: str) -> ModelUnavailable:
+    """Return the error for a model the server does not have."""
+    return ModelUnavailable(
+        f"the server at {url!r} has no model {model!r}.",
+        hint=f"Get it with `ollama pull {model}`, or name another with `-m NAME`.",
+    )
+
+
+def connect_reason(err: httpx.ConnectError) -> str:
+    """Return why a connection could not be made, in words."""
+    text = str(err)
+    lowered = text.lower()
+    if "name or service" in lowered or "getaddrinfo" in lowered or "nodename" in lowered or "resolution" in lowered:
+        return "its host name is not known"
+    if "certificate" in lowered or "ssl" in lowered:
+        return f"no secure connection ({text})"
+    return "connection refused" if "refused" in lowered or "all connection attempts" in lowered else text
+
+
+def next_delay(retry: Retry, retries: int, waited_s: float, patience_s: float) -> float | None:
+    """Return the seconds to wait before the next attempt; None = give up.
+
+    Args:
+        retries: attempts already made after the first one.
+        waited_s: seconds since the first attempt failed.
+    """
+    if retry == "never" or (retry == "few" and retries >= FEW_RETRIES):
+        return None
+    delay = min(FIRST_DELAY_S * 2**retries, LONGEST_DELAY_S)
+    return None if waited_s + delay > patience_s else delay
+
+
+def _judge_refusal(err: Refused, url: str, model: str, replaying: bool) -> Fault:
+    if _UNREADABLE_CALL.search(err.text):
+        text = f"Your tool call could not be read, so nothing ran. The server says: {err.text}. Send the call again."
+        return Fault(ReplyInvalid(text), "never")
+    if replaying and err.status == 409:
+        return Fault(CassetteMismatch(err.text), "never")
+    if _TOO_LARGE.search(err.text):
+        hint = "Take a smaller model with `-m NAME` or a smaller window with `-c models.num_ctx=N`."
+        return Fault(ModelUnavailable(f"model {model!r} does not fit: {err.text}.", hint=hint), "never")
+    if err.status == 200:
+        return Fault(ModelFault(f"model {model!r} failed while it was answering: {err.text}."), "few")
+    if err.status >= 500:
+        reason = f"HTTP {err.status}, {err.text}"
+        hint = "Look at the server's log, or name another server with `-c server.url=URL`."
+        return Fault(unreachable(url, reason, hint=hint), "outage")
+    return Fault(_client_error(err, url, model), "never")
+
+
+def _client_error(err: Refused, url: str, model: str) -> FlowError:
+    lowered = err.text.lower()
+    if err.status == 404 and "model" in lowered:
+        return missing_model(model, url)
+    if err.status == 404 or 300 <= err.status < 400:
+        return unreachable(url, f"it is no Ollama server (HTTP {err.status} for /api/chat)")
+    if err.status in (401, 403):
+        hint = "Set OLLAMA_API_KEY, or name another server with `-c server.url=URL`."
+        return ModelUnavailable(f"the server at {url!r} refuses access (HTTP {err.status}): {err.text}.", hint=hint)
+    if "does not support tools" in lowered:
+        hint = "Take a model that has tools with `-m NAME`."
+        return ModelFault(f"model {model!r} cannot call tools, says the server: {err.text}.", hint=hint)
+    if "does not support thinking" in lowered:
+        return ModelFault(f"model {model!r} cannot think: {err.text}.", hint="Leave the setting models.think unset.")
+    return ModelFault(f"the server refused the request (HTTP {err.status}): {err.text}.")

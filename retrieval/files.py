@@ -1,0 +1,271 @@
+"""Which files of a workspace are searched, and their text; the rules of the denial files.
+
+Called by the code index; whatever else reads files for a model asks the same `Denials`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+DENIAL_FILES = (".flowignore", ".aiignore", ".clineignore")
+MAX_FILE_BYTES = 2_000_000
+
+_VENDORED = frozenset(
+    {"node_modules", "bower_components", "vendor", "third_party", "site-packages", "Pods", ".yarn", ".venv", "venv"}
+)
+_MACHINE = frozenset(
+    {".git", ".hg", ".svn", "__pycache__", ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+)
+_LOCK_FILE_NAMES = (
+    "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock bun.lockb poetry.lock pdm.lock uv.lock "
+    "Pipfile.lock Cargo.lock composer.lock Gemfile.lock go.sum flake.lock mix.lock pubspec.lock Podfile.lock "
+    "packages.lock.json gradle.lockfile Package.resolved "
+)
+_LOCK_FILES = frozenset(_LOCK_FILE_NAMES.split())
+_GENERATED_NAME = re.compile(r"[.-]min\.(?:js|mjs|css)$|\.(?:js|css|ts)\.map$", re.IGNORECASE)
+_PACKED_KINDS = frozenset({".js", ".mjs", ".cjs", ".ts", ".css", ".json", ".html", ".svg", ".xml"})
+_HEAD_BYTES = 8192
+_GIT_TIMEOUT_S = 60.0
+# Git looks at these before the folder it is started in; a caller inside a hook has them set.
+_GIT_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """A candidate file: workspace-relative posix path, size in bytes, modification time in ns."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file (or a folder, ending in "/") that is not searched, and why in a few words."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Files in the order of their paths, and what was left out. What .gitignore names is not mentioned at all."""
+
+    files: tuple[FileStat, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextContent:
+    """A file's text with "\\n" line ends, its encoding, and the bytes it came from."""
+
+    text: str
+    encoding: str
+    data: bytes
+
+
+class Denials:
+    """The rules of the denial files in the workspace's root, gitignore syntax: what no agent may read."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._specs: list[tuple[str, GitIgnoreSpec]] = []
+        for name in DENIAL_FILES:
+            if (workspace / name).is_file():
+                self._specs.append((name, _read_spec(workspace / name)))
+
+    def denied_by(self, path: str) -> str:
+        """Return the name of the denial file that names this workspace-relative posix path; "" = allowed."""
+        return next((name for name, spec in self._specs if spec.match_file(path)), "")
+
+
+def list_files(workspace: Path, max_file_bytes: int = MAX_FILE_BYTES) -> Listing:
+    """Return the files worth searching, judged by name and size alone; their bytes are not read.
+
+    In a git work tree these are the tracked and the untracked files that are not ignored; elsewhere every file that
+    no .gitignore names. A symbolic link is never followed: inside the tree its target is listed itself.
+    """
+    paths = _git_paths(workspace)
+    candidates = sorted(set(paths)) if paths else sorted(_walk(workspace))
+    denials = Denials(workspace)
+    files: list[FileStat] = []
+    skipped: dict[str, Skipped] = {}
+    for path in candidates:
+        found = _judge(workspace, path, denials, max_file_bytes)
+        if isinstance(found, FileStat):
+            files.append(found)
+        elif found is not None:
+            skipped[found.path] = found
+    return Listing(tuple(files), tuple(skipped[key] for key in sorted(skipped)))
+
+
+def _judge(workspace: Path, path: str, denials: Denials, max_file_bytes: int) -> FileStat | Skipped | None:
+    """Return the file's stat, why it is skipped, or None when it is gone."""
+    if reason := _skip_by_name(path):
+        return reason
+    if name := denials.denied_by(path):
+        return Skipped(path, f"denied by {name}")
+    try:
+        info = os.lstat(workspace / path)
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        return Skipped(path, f"cannot be read ({err.strerror})")
+    if stat.S_ISLNK(info.st_mode):
+        inside = (workspace / path).resolve().is_relative_to(workspace.resolve())
+        return Skipped(path, "a link within the workspace" if inside else "a link that leaves the workspace")
+    if stat.S_ISDIR(info.st_mode):
+        return Skipped(f"{path.rstrip('/')}/", "a repository of its own")
+    if not stat.S_ISREG(info.st_mode):
+        return Skipped(path, "not a regular file")
+    if info.st_size > max_file_bytes:
+        return Skipped(path, f"larger than {max_file_bytes} bytes")
+    return FileStat(path, info.st_size, info.st_mtime_ns)
+
+
+def _skip_by_name(path: str) -> Skipped | None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return Skipped(path.encode("utf-8", "backslashreplace").decode(), "its name is not UTF-8")
+    parts = PurePosixPath(path).parts
+    for depth, part in enumerate(parts[:-1], start=1):
+        if part in _VENDORED or part in _MACHINE:
+            return Skipped("/".join(parts[:depth]) + "/", "a vendored or generated folder")
+    name = parts[-1]
+    if name in _LOCK_FILES:
+        return Skipped(path, "a lock file")
+    if _GENERATED_NAME.search(name):
+        return Skipped(path, "minified or generated")
+    return None
+
+
+def _git_paths(workspace: Path) -> list[str]:
+    """Return what git lists under the folder; [] when it is no work tree, git is missing, or nothing is listed."""
+    env = {key: value for key, value in os.environ.items() if key not in _GIT_PLACES}
+    env["GIT_OPTIONAL_LOCKS"] = "0"
+    # A repository's own config may name a program as its file system monitor; nothing of it may run.
+    argv = ["git", "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null"]
+    argv += ["ls-files", "-co", "--exclude-standard", "-z"]
+    try:
+        done = subprocess.run(argv, cwd=workspace, env=env, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    if done.returncode != 0:
+        return []
+    return [os.fsdecode(raw) for raw in done.stdout.split(b"\0") if raw]
+
+
+def _walk(workspace: Path) -> Iterator[str]:
+    """Yield the paths below the folder that no .gitignore names; for a vendored folder one path in it, to be told."""
+    rules: dict[str, GitIgnoreSpec] = {}
+    for folder, folders, names in os.walk(workspace):
+        base = Path(folder).relative_to(workspace).as_posix()
+        prefix = "" if base == "." else f"{base}/"
+        if ".gitignore" in names:
+            rules[prefix] = _read_spec(Path(folder) / ".gitignore")
+        for name in names:
+            if not _ignored(rules, prefix + name):
+                yield prefix + name
+        for name in [name for name in folders if name in _VENDORED]:
+            yield f"{prefix}{name}/."
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in _VENDORED and name not in _MACHINE and not _ignored(rules, f"{prefix}{name}/")
+        )
+
+
+def _ignored(rules: dict[str, GitIgnoreSpec], path: str) -> bool:
+    """Return what the nearest .gitignore that mentions the path says of it."""
+    prefixes = [path[: at + 1] for at, char in enumerate(path[:-1]) if char == "/"]
+    for prefix in [*reversed(prefixes), ""]:
+        if spec := rules.get(prefix):
+            verdict = spec.check_file(path[len(prefix) :]).include
+            if verdict is not None:
+                return verdict
+    return False
+
+
+def _read_spec(path: Path) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8", errors="replace").splitlines())
+
+
+def read_text(workspace: Path, path: str) -> TextContent | Skipped:
+    """Return a file's text, or why it has none that is worth searching (binary, packed, gone, unreadable)."""
+    try:
+        with open(workspace / path, "rb") as file:
+            data = file.read(_HEAD_BYTES)
+            if _is_binary(data):
+                return Skipped(path, "binary")
+            data += file.read()
+    except OSError as err:
+        return Skipped(path, f"cannot be read ({err.strerror})")
+    decoded = decode(data)
+    if decoded is None:
+        return Skipped(path, "binary or of an unknown encoding")
+    text, encoding = decoded
+    if PurePosixPath(path).suffix.lower() in _PACKED_KINDS and _is_packed(text):
+        return Skipped(path, "minified or generated")
+    return TextContent(text.replace("\r\n", "\n"), encoding, data)
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines of a text with "\\n" line ends, so that line n is item n - 1 for editors and parsers alike."""
+    lines = text.split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def decode(data: bytes) -> tuple[str, str] | None:
+    """Return the text and its encoding by strict trial; None when no trial fits.
+
+    UTF-16 by its mark, ISO-2022-JP by its escape, then UTF-8, EUC-JP, CP932 in this order: short EUC-JP is also
+    valid CP932 (half-width kana), hardly ever the other way round. Text with few bytes beyond ASCII that fits
+    none of them is Western and read as Latin-1.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _decode_as(data, "utf-16")
+    if b"\0" in data:
+        return None
+    trials = ["utf-8-sig", "euc_jp", "cp932"]
+    if b"\x1b$" in data:
+        trials.insert(0, "iso2022_jp")
+    for encoding in trials:
+        if found := _decode_as(data, encoding):
+            return found
+    beyond = len(data.translate(None, delete=bytes(range(128))))
+    return _decode_as(data, "latin-1") if beyond * 20 <= len(data) else None
+
+
+def _decode_as(data: bytes, encoding: str) -> tuple[str, str] | None:
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return text, encoding.removesuffix("-sig")
+
+
+def _is_binary(head: bytes) -> bool:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return False
+    if b"\0" in head:
+        return True
+    control = bytes(set(range(32)) - {7, 8, 9, 10, 12, 13, 27})
+    kept = len(head.translate(None, delete=control))
+    return (len(head) - kept) * 100 > len(head) * 2
+
+
+def _is_packed(text: str) -> bool:
+    """Tell whether lines are so long on average that nobody wrote them: such a file drowns what people wrote."""
+    return len(text) > 4000 and len(text) / (text.count("\n") + 1) > 400

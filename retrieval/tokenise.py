@@ -1,0 +1,96 @@
+"""Words for the full-text index: identifiers split, CJK text cut into pairs of characters.
+
+Stored text and queries both pass through here, so that code and Japanese match by the same words.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+FTS5_TOKENIZER = "porter unicode61 remove_diacritics 0 tokenchars '_'"
+
+# Kana, kanji with their extensions, and hangul: scripts written without spaces that mark the words.
+_CJK = (
+    "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_RUN = re.compile(rf"([{_CJK}]+)|((?:[^\W{_CJK}])+)")
+_KANJI = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_HIRAGANA = re.compile("[\u3041-\u3096\u309d-\u309fー]+")
+_PARTS = re.compile(r"[^\W\d_]+|\d+")
+_HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_IDENTIFIER = re.compile(rf"(?:[^\W\d{_CJK}])(?:[^\W{_CJK}])*")
+# A longer word is a hash or encoded data: nobody searches for it and it swells the index.
+_LONGEST_WORD = 80
+_MOST_TERMS = 96
+_COMMON = (
+    "a an and are as at be by do does for from has have how if in into is it its of on or so such than that the "
+    "their then there these this to was we what when where which who why will with you your"
+)
+_STOP_WORDS = frozenset(_COMMON.split())
+
+
+def index_text(text: str) -> str:
+    """Return the words of a text, separated by spaces, as they are stored in the index. Not for reading."""
+    return " ".join(_words(text))
+
+
+def match_expression(query: str) -> str:
+    """Return an FTS5 MATCH expression that finds any word of the query; "" = it has no word to search for.
+
+    Words are quoted and hold letters, digits and "_" only, so no query text can become FTS5 syntax.
+    """
+    return " OR ".join(f'"{term}"*' if _is_lone_cjk(term) else f'"{term}"' for term in query_terms(query))
+
+
+def query_terms(query: str) -> list[str]:
+    """Return the distinct words to search for, in order of appearance, 96 at most.
+
+    Pairs of hiragana and the commonest English words say nothing of the subject; they are kept only when the query
+    has nothing else.
+    """
+    terms = list(dict.fromkeys(_words(query)))
+    telling = [term for term in terms if term not in _STOP_WORDS and not _HIRAGANA.fullmatch(term)]
+    return (telling or terms)[:_MOST_TERMS]
+
+
+def count_identifiers(text: str) -> dict[str, int]:
+    """Return how often each identifier of three characters or more stands in a text, comments included."""
+    counts: dict[str, int] = {}
+    for name in _IDENTIFIER.findall(text):
+        if 2 < len(name) <= _LONGEST_WORD:
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _words(text: str) -> list[str]:
+    words: list[str] = []
+    for cjk, word in _RUN.findall(text if text.isascii() else unicodedata.normalize("NFKC", text)):
+        words.extend(_split_cjk(cjk) if cjk else split_identifier(word))
+    return words
+
+
+def _split_cjk(run: str) -> list[str]:
+    if len(run) == 1:
+        return [run]
+    pairs = [run[at : at + 2] for at in range(len(run) - 1)]
+    # A one-character query is searched as the beginning of a pair; the last character of a run begins none.
+    return [*pairs, run[-1]] if _KANJI.match(run[-1]) else pairs
+
+
+@lru_cache(maxsize=65536)
+def split_identifier(word: str) -> tuple[str, ...]:
+    """Return a word in lower case, and its parts when it has several: "readURL2" gives readurl2, read, url, 2."""
+    if len(word) > _LONGEST_WORD:
+        return ()
+    parts = [hump for part in _PARTS.findall(word) for hump in _HUMPS.split(part)]
+    if not parts:
+        return ()
+    whole = word.strip("_").lower()
+    return (whole,) if len(parts) == 1 else (whole, *(part.lower() for part in parts))
+
+
+def _is_lone_cjk(term: str) -> bool:
+    return len(term) == 1 and bool(_KANJI.match(term))

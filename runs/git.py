@@ -1,0 +1,156 @@
+"""Reading a git repository that may not be trusted: no hook, monitor or filter of its own configuration runs.
+Used by runs/changes.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from ..core.errors import UsageError
+
+_SAFE = ("-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false")
+
+# What git itself lists by `git rev-parse --local-env-vars`: set inside a hook, they name that hook's repository.
+_POINTING = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_CONFIG",
+        "GIT_CONFIG_COUNT",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)
+
+
+class GitFolder:
+    """The git repository around a workspace, read only. All paths are relative to the workspace.
+
+    Args:
+        workspace: absolute folder, the top of the working tree or below it.
+
+    Raises:
+        UsageError: (from every method) git is missing, or does not work there.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+
+    def require(self) -> None:
+        """Raise UsageError unless the workspace lies in the working tree of a git repository."""
+        done = self._run("rev-parse", "--is-inside-work-tree")
+        if done.returncode == 0 and done.stdout.strip() == b"true":
+            return
+        said = _first_line(done.stderr)
+        if done.returncode == 0 or "not a git repository" in said:
+            raise UsageError(
+                f"{str(self.workspace)!r} is not a git repository.",
+                hint="Run `git init` there, so that changes can be shown and taken back.",
+            )
+        raise UsageError(f"git refuses to work in {str(self.workspace)!r}: {said}")
+
+    def head(self) -> str:
+        """Return the commit that is checked out, in full hex; "" when there is none yet."""
+        return self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}").stdout.decode().strip()
+
+    def dirty(self) -> list[str]:
+        """Return files that differ from HEAD or are not tracked (ignored ones left out), deleted ones too, sorted."""
+        status = ("status", "--porcelain=v1", "-z", "-uall", "--no-renames", "--ignore-submodules=all", "--", ".")
+        # With -z the paths start at the top of the working tree, whatever the current folder.
+        paths = [os.fsdecode(entry[3:]) for entry in self._lines(*status)]
+        return sorted(path.removeprefix(self._prefix) for path in paths if not path.endswith("/"))
+
+    def tracked(self, commit: str) -> frozenset[str]:
+        """Return the files of a commit; none for ""."""
+        if not commit:
+            return frozenset()
+        # "MODE TYPE HASH\tPATH"; a submodule is of type commit and has no content of its own here.
+        entries = [entry.partition(b"\t") for entry in self._lines("ls-tree", "-r", "-z", commit)]
+        return frozenset(os.fsdecode(path) for facts, _, path in entries if b" blob " in facts)
+
+    def moved(self, start: str, end: str) -> list[str]:
+        """Return the files in which two commits differ."""
+        if start == end or not end:
+            return []
+        if not start:
+            return sorted(self.tracked(end))
+        names = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=all", "--relative")
+        return [os.fsdecode(name) for name in self._lines(*names, start, end, "--")]
+
+    def content(self, commit: str, path: str) -> bytes:
+        """Return a file of a commit as a checkout would write it (line ends as the repository's attributes say)."""
+        name = f"{commit}:{self._prefix}{PurePosixPath(path)}"
+        return self._checked("cat-file", "--filters", name)
+
+    @cached_property
+    def _prefix(self) -> str:
+        return os.fsdecode(self._checked("rev-parse", "--show-prefix")).removesuffix("\n")
+
+    @cached_property
+    def _filters_off(self) -> tuple[str, ...]:
+        # A filter is a command that git runs over contents. Those of the user's own configuration stay (git-lfs);
+        # those that came with the repository's .git/config do not act.
+        listing = ("config", "--local", "--includes", "--null", "--name-only", "--get-regexp", r"^filter\..")
+        done = self._run(*listing, filters=False)
+        off: list[str] = []
+        for key in filter(None, os.fsdecode(done.stdout).split("\0")):
+            value = "false" if key.endswith(".required") else ""
+            off += ["-c", f"{key}={value}"]
+        return tuple(off)
+
+    def _lines(self, *arguments: str) -> list[bytes]:
+        return [line for line in self._checked(*arguments).split(b"\0") if line]
+
+    def _checked(self, *arguments: str) -> bytes:
+        done = self._run(*arguments)
+        if done.returncode != 0:
+            raise UsageError(
+                f"git {arguments[0]} failed in {str(self.workspace)!r}: {_first_line(done.stderr)}",
+                hint="Mend the repository (`git status` tells more), then try again.",
+            )
+        return done.stdout
+
+    def _run(self, *arguments: str, filters: bool = True) -> subprocess.CompletedProcess[bytes]:
+        flags = self._filters_off if filters else ()
+        return run_git([*_SAFE, *flags, *arguments], self.workspace)
+
+
+def run_git(arguments: Sequence[str], folder: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
+    """Return how a git command ended; messages are in English, and nothing of GIT_* around us points it elsewhere.
+
+    Raises:
+        UsageError: git is not installed, or the folder is gone.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in _POINTING}
+    # git-lfs would fetch over the network what is not here yet.
+    settings = {
+        "GIT_LFS_SKIP_SMUDGE": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+        **env,
+    }
+    try:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, env={**kept, **settings}, stdin=subprocess.DEVNULL, capture_output=True
+        )
+    except FileNotFoundError as err:
+        missing = "git is not installed" if folder.is_dir() else f"The folder {str(folder)!r} does not exist"
+        raise UsageError(f"{missing}.") from err
+
+
+def _first_line(text: bytes) -> str:
+    return (text.decode(errors="replace").strip().splitlines() or ["(git gave no reason)"])[0]

@@ -1,0 +1,124 @@
+"""The journal of one run: every tool call with an effect, before and after. Used by the effect runner through the
+port `Journal`, and by runs/changes.py for what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from typing import NamedTuple
+
+from ..core.effects import Command, FileWrite, ToolResult, effect_from_dict, effect_to_dict
+from ..core.ports import Blobs, CallRef, JournalEntry
+from .rows import to_json
+from .store import RunStore
+
+# Beginning again keeps the first `pre_sha`: that is the file as it was before this call.
+_BEGIN = """
+INSERT INTO tool_call
+    (run_id, agent, call_id, kind, path, effect, effect_sha, pre_sha, post_sha, state, began_at)
+VALUES (:run_id, :agent, :call_id, :kind, :path, :effect, :effect_sha, :pre_sha, :post_sha, :state, :began_at)
+ON CONFLICT (run_id, agent, call_id) DO UPDATE SET
+    pre_sha = CASE WHEN path = excluded.path THEN pre_sha ELSE excluded.pre_sha END,
+    kind = excluded.kind, path = excluded.path, effect = excluded.effect, effect_sha = excluded.effect_sha,
+    post_sha = excluded.post_sha, began_at = excluded.began_at
+"""
+
+
+class Write(NamedTuple):
+    """One journaled write of a file. `pre_sha` None = there was no file; both name blobs of the run."""
+
+    path: str
+    pre_sha: str | None
+    post_sha: str
+
+
+class RunJournal:
+    """Implements the port `Journal` in the run database; contents go to the blobs first, so no row lacks them."""
+
+    def __init__(self, store: RunStore, run_id: str, blobs: Blobs) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._blobs = blobs
+
+    def find(self, ref: CallRef) -> JournalEntry | None:
+        """Return what is known of the call; None = it never began."""
+        rows = self._store.query(
+            "SELECT state, effect, effect_sha, post_sha, result FROM tool_call"
+            " WHERE run_id = ? AND agent = ? AND call_id = ?",
+            (self._run_id, ref.agent, ref.call_id),
+        )
+        if not rows:
+            return None
+        row = rows[0]
+        post = self._blobs.get(row["post_sha"]) if row["post_sha"] else b""
+        result = None if row["result"] is None else ToolResult.from_dict(json.loads(row["result"]))
+        effect = effect_from_dict(json.loads(row["effect"]), post)
+        return JournalEntry(ref, row["state"], row["effect_sha"], effect, result)
+
+    def begin(self, ref: CallRef, effect: FileWrite | Command, pre: bytes | None) -> None:
+        """Store the intent; it is on disk when this returns. A call that began before may begin again.
+
+        Raises:
+            ValueError: the call is done.
+            FlowError: it cannot be stored; nothing may happen then.
+        """
+        pre_sha = None if pre is None else self._blobs.put(pre)
+        post_sha = self._blobs.put(effect.post) if isinstance(effect, FileWrite) else None
+        planned = effect_to_dict(effect)
+        row = {
+            "run_id": self._run_id,
+            "agent": ref.agent,
+            "call_id": ref.call_id,
+            "kind": planned["kind"],
+            "path": planned.get("path", ""),
+            "effect": to_json(planned),
+            "effect_sha": effect_sha(effect),
+            "pre_sha": pre_sha,
+            "post_sha": post_sha,
+            "state": "intent",
+            "began_at": self._store.timestamp(),
+        }
+        with self._store.change() as db:
+            self._refuse_done(db, ref)
+            db.execute(_BEGIN, row)
+
+    def finish(self, ref: CallRef, result: ToolResult) -> None:
+        """Store what the call came to; it is on disk when this returns.
+
+        Raises:
+            ValueError: the call never began.
+        """
+        with self._store.change() as db:
+            done = db.execute(
+                "UPDATE tool_call SET state = 'done', result = ?, ended_at = ?"
+                " WHERE run_id = ? AND agent = ? AND call_id = ?",
+                (to_json(result.to_dict()), self._store.timestamp(), self._run_id, ref.agent, ref.call_id),
+            )
+            if not done.rowcount:
+                raise ValueError(f"call {ref.call_id!r} of {ref.agent!r} ends without having begun")
+
+    def writes(self) -> list[Write]:
+        """Return the writes that happened or may have happened, in the order in which they began."""
+        rows = self._store.query(
+            "SELECT path, pre_sha, post_sha FROM tool_call WHERE run_id = ? AND kind = 'write'"
+            " ORDER BY began_at, rowid",
+            (self._run_id,),
+        )
+        return [Write(row["path"], row["pre_sha"], row["post_sha"]) for row in rows]
+
+    def _refuse_done(self, db: sqlite3.Connection, ref: CallRef) -> None:
+        row = db.execute(
+            "SELECT state FROM tool_call WHERE run_id = ? AND agent = ? AND call_id = ?",
+            (self._run_id, ref.agent, ref.call_id),
+        ).fetchone()
+        if row is not None and row["state"] == "done":
+            raise ValueError(f"call {ref.call_id!r} of {ref.agent!r} is done and may not begin again")
+
+
+def effect_sha(effect: FileWrite | Command) -> str:
+    """Return a SHA-256 hex that two effects share when they do the same."""
+    facts = effect_to_dict(effect)
+    if isinstance(effect, FileWrite):
+        facts["post_sha"] = hashlib.sha256(effect.post).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,193 @@
+"""What the run database holds, as plain data: the run row, the usage counted from its events, and whether a run's
+process is still there. Read by runs/ and by the commands that list and show runs; imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..core.events import EventRecord, RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run.
+
+    Attributes:
+        id: 8 lowercase base32 characters; also the thread id of its checkpoints.
+        graph_source: where the graph was found ("builtin:plan-and-code" or a path); `graph_text` is its text then.
+        fingerprint: of the compiled graph, compared before a resume.
+        options: how it was started (mode, model names, server address, limits).
+        workspace: absolute, resolved folder.
+        title: one line for lists; "" = none yet.
+        status: as last written; `shown_status` tells a run whose process is gone.
+        exit_code: None until it has ended once.
+        output: what the graph returned; None = nothing yet.
+        created_at, updated_at: UTC, ISO 8601.
+        host, pid, process_start: the process that works on it, or last did.
+        baseline: the workspace as it was at the start (see runs/changes.py); {} = not taken yet.
+    """
+
+    id: str
+    graph: str
+    graph_source: str
+    graph_text: str
+    fingerprint: str
+    input: dict[str, Any]
+    options: dict[str, Any]
+    workspace: str
+    title: str
+    status: RunStatus
+    exit_code: int | None
+    message: str
+    output: Any
+    created_at: str
+    updated_at: str
+    host: str
+    pid: int
+    process_start: str
+    baseline: dict[str, Any] = field(default_factory=dict)
+
+
+RUN_FIELDS = tuple(each.name for each in fields(RunRow))
+"""The columns of the table `run`, in order."""
+_JSON_FIELDS = frozenset({"input", "options", "output", "baseline"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunUsage:
+    """What a run has used over all its processes, counted from its events.
+
+    Attributes:
+        prompt_tokens, completion_tokens: as the server reported; an unreported call counts 0.
+        active_s: seconds in which a process worked on it: not between processes, not while a person was asked.
+        last_seq, last_at, last_type: of the last event counted; 0 and "" = none yet.
+    """
+
+    node_runs: int = 0
+    model_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    active_s: float = 0.0
+    last_seq: int = 0
+    last_at: str = ""
+    last_type: str = ""
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+def tally(records: Iterable[EventRecord], usage: RunUsage | None = None) -> RunUsage:
+    """Return the usage after these further events of one run, in order."""
+    total = usage or RunUsage()
+    for record in records:
+        total = _count(total, record)
+    return total
+
+
+def _count(usage: RunUsage, record: EventRecord) -> RunUsage:
+    idle = not usage.last_at or record.type == "run_start" or usage.last_type in {"question", "run_end"}
+    elapsed = 0.0 if idle else _seconds_between(usage.last_at, record.at)
+    data = record.data if record.type == "model_call" else {}
+    return replace(
+        usage,
+        node_runs=usage.node_runs + (record.type == "node_start"),
+        model_calls=usage.model_calls + (record.type == "model_call"),
+        prompt_tokens=usage.prompt_tokens + (data.get("prompt_tokens") or 0),
+        completion_tokens=usage.completion_tokens + (data.get("completion_tokens") or 0),
+        active_s=usage.active_s + elapsed,
+        last_seq=record.seq,
+        last_at=record.at,
+        last_type=record.type,
+    )
+
+
+def _seconds_between(earlier: str, later: str) -> float:
+    # A clock that was set back must not give time back.
+    return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
+
+
+def this_host() -> str:
+    """Return the name under which this machine's processes are stored."""
+    return platform.node()
+
+
+def process_start(pid: int) -> str | None:
+    """Return when the process with this id started, in a form only good for comparing.
+
+    Returns:
+        None when there is no such process (a zombie counts as gone), "" when the system does not tell.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return _signalled_start(pid)
+    # The name in brackets may itself hold brackets and blanks; what follows the last one is regular.
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in {"Z", "X"}:
+        return None
+    # Ticks since boot alone could come again after a reboot.
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{boot.read_text().strip() if boot.exists() else ''}:{fields[19]}"
+
+
+def _signalled_start(pid: int) -> str | None:
+    if Path("/proc/self/stat").exists() or pid <= 0:
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return ""
+    return ""
+
+
+def is_alive(row: RunRow, host: str, started: Callable[[int], str | None] = process_start) -> bool:
+    """Return whether the process that wrote itself into the row still runs; True when it is on another host."""
+    if row.host != host:
+        return True
+    found = started(row.pid)
+    return found is not None and (not found or not row.process_start or found == row.process_start)
+
+
+def shown_status(row: RunRow, host: str, started: Callable[[int], str | None] = process_start) -> RunStatus:
+    """Return the status a person should see: a run marked running whose process is gone was interrupted."""
+    if row.status == "running" and not is_alive(row, host, started):
+        return "interrupted"
+    return row.status
+
+
+def to_json(value: Any) -> str:
+    """Return the value as compact JSON that SQLite can store."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, from a file name that is not UTF-8: only its escape can be stored.
+        return json.dumps(value, separators=(",", ":"))
+    return text
+
+
+def column(name: str, value: Any) -> Any:
+    """Return one field of a row as it is stored."""
+    return to_json(value) if name in _JSON_FIELDS else value
+
+
+def run_row(row: sqlite3.Row) -> RunRow:
+    """Return a stored row of the table `run`."""
+    return RunRow(**{name: json.loads(row[name]) if name in _JSON_FIELDS else row[name] for name in RUN_FIELDS})
+
+
+def event_record(row: sqlite3.Row) -> EventRecord:
+    """Return a stored row of the table `event`."""
+    data = json.loads(row["data"])
+    return EventRecord(row["run_id"], row["seq"], row["at"], row["node"], row["type"], data, row["v"])

@@ -1,0 +1,155 @@
+"""Driving a run: from its row to its end, through questions, limits, faults and Ctrl-C.
+
+Used by app/ for `flow run` and `flow resume` alike; imports langgraph, so it is imported only when a run starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.types import Command, StateSnapshot
+
+from ..core.errors import FlowError, LimitReached, ModelUnavailable, RunFailed, RunInterrupted
+from ..core.events import QuestionAnswered, QuestionAsked, RunEnded, RunStatus
+from ..core.ports import EventSink
+from ..core.questions import Answer, Question
+from .store import RunRow, RunStore
+
+STATE_VERSION = 1
+"""Version of the state's shape in checkpoints; raised when a stored state can no longer be read."""
+
+Answerer = Callable[[Question], tuple[Answer, str] | None]
+"""Returns an answer and who gave it ("person", "headless"), or None: the run waits."""
+
+
+class Runnable(Protocol):
+    """A compiled graph as graphs/build gives it."""
+
+    def compile(self, saver: AsyncSqliteSaver) -> Any: ...
+
+    def initial(self, inputs: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def outcome(self, state: Mapping[str, Any]) -> tuple[Any, str, int]:
+        """Return (output, failure message, exit code); the message is "" when the graph ended well."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command that drove a run ended."""
+
+    run_id: str
+    status: RunStatus
+    exit_code: int
+    message: str = ""
+    hint: str = ""
+    output: Any = None
+
+
+class Runner:
+    """Drives one run in this process."""
+
+    def __init__(self, row: RunRow, store: RunStore, sink: EventSink, answerer: Answerer) -> None:
+        self._row = row
+        self._store = store
+        self._sink = sink
+        self._answerer = answerer
+        self._config: dict[str, Any] = {
+            "configurable": {"thread_id": row.id},
+            # Bounded by the graph's own limits, never by LangGraph's.
+            "recursion_limit": 1_000_000,
+            "metadata": {"run_id": row.id, "state_version": STATE_VERSION, "fingerprint": row.fingerprint},
+        }
+
+    async def drive(self, flow: Runnable, saver: AsyncSqliteSaver) -> Outcome:
+        """Return how the run ended or where it stopped; its row and its last event say the same."""
+        try:
+            outcome = await self._until_end(flow, flow.compile(saver))
+        except asyncio.CancelledError:
+            outcome = self._stopped(RunInterrupted("Stopped at once."))
+        except FlowError as err:
+            outcome = self._stopped(err)
+        except sqlite3.OperationalError as err:
+            raise RunFailed(
+                f"The run database cannot be written ({err}).",
+                hint=f"Free space or mend its permissions, then `flow resume {self._row.id}`.",
+            ) from err
+        self._record(outcome)
+        return outcome
+
+    async def _until_end(self, flow: Runnable, graph: Any) -> Outcome:
+        snapshot: StateSnapshot = await graph.aget_state(self._config)
+        step: Any = None if snapshot.created_at else flow.initial(self._row.input)
+        while True:
+            if snapshot.interrupts:
+                answers = self._answers(snapshot)
+                if answers is None:
+                    return self._waiting(snapshot)
+                step = Command(resume=answers)
+            await graph.ainvoke(step, self._config, durability="sync")
+            snapshot = await graph.aget_state(self._config)
+            if not snapshot.interrupts:
+                return self._finished(flow, snapshot.values)
+
+    def _answers(self, snapshot: StateSnapshot) -> dict[str, Any] | None:
+        """Return answers by interrupt id; None when no open question could be answered now."""
+        answers: dict[str, Any] = {}
+        for interrupt in snapshot.interrupts:
+            question = Question.from_dict({**interrupt.value, "id": interrupt.id})
+            if answer := self._answer(question):
+                answers[interrupt.id] = answer.to_dict()
+        return answers or None
+
+    def _answer(self, question: Question) -> Answer | None:
+        if (stored := self._store.answer_of(self._row.id, question.id)) is not None:
+            return stored
+        if self._store.open_question(self._row.id, question):
+            self._sink.emit(question.node, QuestionAsked(question.id, question.kind, question.text, question.choices))
+        given = self._answerer(question)
+        if given is None:
+            return None
+        answer, by = given
+        self._store.close_question(self._row.id, question.id, answer, by)
+        self._sink.emit(question.node, QuestionAnswered(question.id, answer.choice, by))
+        return answer
+
+    def _finished(self, flow: Runnable, state: Mapping[str, Any]) -> Outcome:
+        output, failure, exit_code = flow.outcome(state)
+        status: RunStatus = "failed" if failure else "done"
+        return Outcome(self._row.id, status, exit_code, failure, output=output)
+
+    def _waiting(self, snapshot: StateSnapshot) -> Outcome:
+        choices = ", ".join(snapshot.interrupts[0].value["choices"])
+        return Outcome(
+            self._row.id,
+            "waiting",
+            4,
+            f"Waiting for an answer ({choices}).",
+            hint=f"Answer with: flow resume {self._row.id} --answer CHOICE",
+        )
+
+    def _stopped(self, err: FlowError) -> Outcome:
+        status: RunStatus = "failed"
+        if isinstance(err, RunInterrupted):
+            status = "interrupted"
+        elif isinstance(err, (ModelUnavailable, LimitReached)):
+            status = "paused"
+        return Outcome(self._row.id, status, err.exit_code, err.message, err.hint)
+
+    def _record(self, outcome: Outcome) -> None:
+        self._store.update_run(
+            self._row.id,
+            status=outcome.status,
+            exit_code=outcome.exit_code,
+            message=outcome.message,
+            output=outcome.output,
+        )
+        self._sink.emit(
+            "",
+            RunEnded(outcome.status, outcome.exit_code, f"{outcome.message} {outcome.hint}".strip(), outcome.output),
+        )

@@ -1,0 +1,82 @@
+"""Arguments of a tool call: checked against the tool's model, with one message that names every fault."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..core.errors import ToolError
+from ..core.tool import ToolSpec
+
+
+_UNSHOWN = ("minLength", "minimum", "maximum")
+_OBVIOUS = ("", ".", 1, False)
+"""Defaults that an argument's name tells: nothing, the workspace, the first line, no."""
+
+
+def _show_less(schema: dict[str, Any]) -> None:
+    """Leave out of the schema what a refusal can say when it matters, since every request pays for it."""
+    schema.pop("additionalProperties", None)
+    for field in schema.get("properties", {}).values():
+        for key in _UNSHOWN:
+            field.pop(key, None)
+        if field.get("default") in _OBVIOUS:
+            del field["default"]
+
+
+class ToolArgs(BaseModel):
+    """Base of every tool's arguments: unknown names are faults, and nothing changes after the check."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_show_less)
+
+
+def parse_args(spec: ToolSpec, args: dict[str, Any]) -> BaseModel:
+    """Return a call's checked arguments.
+
+    Text is taken for a number, a boolean or a list where the tool wants one and it reads as one; null for an
+    optional argument counts as absent. Nothing is guessed.
+
+    Raises:
+        ToolError: lists every unknown, missing and unusable argument.
+    """
+    fields = spec.args.model_fields
+    given = {
+        name: _read_list(value, spec, name)
+        for name, value in args.items()
+        if not (value is None and name in fields and not fields[name].is_required())
+    }
+    try:
+        return spec.args.model_validate(given)
+    except ValidationError as err:
+        faults = [_fault(dict(detail), list(fields)) for detail in err.errors(include_url=False)]
+        shown = ", ".join(name if field.is_required() else f"{name} (optional)" for name, field in fields.items())
+        raise ToolError(f"{spec.name} was not run: {'; '.join(faults)}. Its arguments: {shown}.") from err
+
+
+def _read_list(value: Any, spec: ToolSpec, name: str) -> Any:
+    """Read a list that came as JSON text; text for a text argument is never touched."""
+    field = spec.args.model_fields.get(name)
+    wants_list = field is not None and str(field.annotation).startswith(("list[", "tuple["))
+    if not (wants_list and isinstance(value, str)):
+        return value
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return value
+    return read if isinstance(read, list) else value
+
+
+def _fault(detail: dict[str, Any], known: list[str]) -> str:
+    name = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "missing":
+        return f"argument {name!r} is missing"
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, known, n=1)
+        return f"unknown argument {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    value = repr(detail["input"])
+    shown = value if len(value) <= 60 else value[:60] + "…"
+    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return f"argument {name!r} {message}, got {shown}"

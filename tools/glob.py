@@ -1,0 +1,42 @@
+"""glob: the files whose path matches a pattern."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ..core.effects import Effect, Nothing, ToolResult
+from ..core.tool import ToolContext, ToolSpec
+from .args import ToolArgs
+from .listing import files_under, find_ripgrep
+from .patterns import glob_regex
+from .prompt_text import description
+
+MAX_FILES = 200
+
+
+class Args(ToolArgs):
+    pattern: str = Field(min_length=1)
+    path: str = "."
+
+
+def plan(args: Args, ctx: ToolContext) -> Effect:
+    """Return the matching files, relative to the workspace and sorted.
+
+    Raises:
+        ToolError: no such folder, or not a pattern.
+    """
+    wanted = glob_regex(args.pattern)
+    folder, files = files_under(ctx.workspace, args.path, find_ripgrep())
+    prefix = "" if folder == "." else folder + "/"
+    # A pattern may be meant from the folder or, as models often write it, from the workspace.
+    found = [file for file in files if wanted.fullmatch(file.removeprefix(prefix)) or wanted.fullmatch(file)]
+    if not found:
+        text = f"No file matches {args.pattern!r} in {folder!r} ({len(files):,} files; ignored ones are left out)."
+        return Nothing(ToolResult(text))
+    shown = "\n".join(found[:MAX_FILES])
+    if len(found) > MAX_FILES:
+        shown += f"\n(the first {MAX_FILES} of {len(found):,} files; use a narrower pattern for the others)"
+    return Nothing(ToolResult(shown))
+
+
+TOOL = ToolSpec("glob", "read", description("glob"), Args, plan, together=True)

@@ -1,0 +1,146 @@
+"""read_file: a numbered piece of a text file, whatever its encoding and size."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+from pydantic import Field
+
+from ..core.effects import Effect, Nothing, ToolResult
+from ..core.errors import ToolError
+from ..core.tool import ToolContext, ToolSpec
+from .args import ToolArgs
+from .ignore import refuse_denied
+from .near import did_you_mean, near_files
+from .paths import open_inside, relative_path, resolve_inside
+from .prompt_text import description
+from .text_files import FileText, decode
+
+DEFAULT_LINES = 300
+MAX_BYTES = 16_384
+"""Size of one answer: about 5,000 tokens, a sixth of a 32k window."""
+MAX_LINE_CHARS = 1_000
+WHOLE_BYTES = 4_000_000
+"""Files up to this size are decoded as a whole; of larger ones the encoding is told from the beginning."""
+MAX_SCAN_CHARS = 200_000_000
+"""How far into a huge file a line is looked for: some seconds of reading."""
+
+
+class Args(ToolArgs):
+    path: str
+    offset: int = Field(default=1, ge=1, description="first line")
+    limit: int = Field(default=DEFAULT_LINES, ge=1, le=5_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Numbered lines, the last one's number, and whether the file ends with it."""
+
+    lines: list[str]
+    last: int
+    ended: bool
+
+
+def plan(args: Args, ctx: ToolContext) -> Effect:
+    """Return the numbered lines.
+
+    Raises:
+        ToolError: no such file, a folder, binary, denied, or the offset lies behind the end.
+    """
+    resolved = resolve_inside(ctx.workspace, args.path)
+    relative = relative_path(ctx.workspace, resolved)
+    if resolved.is_dir():
+        raise ToolError(f"{args.path!r} is a folder. List its files with glob, pattern {relative + '/*'!r}.")
+    refuse_denied(ctx.workspace, relative)
+    try:
+        descriptor = open_inside(ctx.workspace, relative)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        near = did_you_mean(near_files(ctx.workspace, relative))
+        raise ToolError(f"there is no file {args.path!r}.{near}") from err
+    with open(descriptor, "rb") as file:
+        head = file.read(WHOLE_BYTES)
+        kind = _kind(head, len(head) == WHOLE_BYTES)
+        if kind is None:
+            raise ToolError(f"{args.path!r} is a binary file; it has no lines to read.")
+        total = f" of {_count(kind.text)}" if len(head) < WHOLE_BYTES else ""
+        piece = _read(_as_text(file, head, kind), args)
+    if args.offset > max(piece.last, 1):
+        raise ToolError(f"{args.path!r} has {piece.last} lines; offset {args.offset} lies behind its end.")
+    return Nothing(ToolResult("\n".join([*piece.lines, *_remarks(piece, kind, args, total)])))
+
+
+def _kind(head: bytes, partial: bool) -> FileText | None:
+    """Tell the encoding; the end of a partial head is left out, since it may lie inside a character."""
+    if partial and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        head = head[: head.rfind(b"\n") + 1] or head[:-8]
+    elif partial:
+        head = head[: len(head) // 4 * 4]
+    return decode(head)
+
+
+def _as_text(file: io.BufferedReader, head: bytes, kind: FileText) -> TextIO:
+    if len(head) < WHOLE_BYTES:
+        return io.StringIO(kind.text, newline="\n")
+    file.seek(len(kind.bom))
+    return io.TextIOWrapper(file, encoding=kind.encoding, errors="replace", newline="\n")
+
+
+def _read(text: TextIO, args: Args) -> _Piece:
+    lines: list[str] = []
+    size = number = 0
+    for number, line in _lines(text, args.offset):
+        shown = f"{number}|{line}"
+        size += len(shown.encode("utf-8", errors="replace")) + 1
+        if len(lines) == args.limit or (lines and size > MAX_BYTES):
+            return _Piece(lines, number - 1, ended=False)
+        if number >= args.offset:
+            lines.append(shown)
+    return _Piece(lines, number, ended=True)
+
+
+def _lines(text: TextIO, offset: int) -> Iterator[tuple[int, str]]:
+    """Yield 1-indexed lines without their ends from `offset` on, and the last line before it if there are no more."""
+    number = scanned = 0
+    skipped = False
+    while part := text.readline(MAX_LINE_CHARS):
+        number += 1
+        length = len(part)
+        while not part.endswith("\n") and (rest := text.readline(65_536)):
+            length += len(rest)
+            if rest.endswith("\n"):
+                break
+        scanned += length
+        if scanned > MAX_SCAN_CHARS:
+            raise ToolError(f"line {offset} lies too far into this huge file; use bash with sed or grep.")
+        skipped = number < offset
+        if not skipped:
+            yield number, _shown(part, length)
+    if skipped:
+        yield number, ""
+
+
+def _shown(part: str, length: int) -> str:
+    line = part.rstrip("\r\n") if part.endswith("\n") else part
+    left_out = length - len(part)
+    return f"{line}… [{left_out} more characters]" if left_out > 2 else line
+
+
+def _count(text: str) -> int:
+    return text.count("\n") + (not text.endswith("\n"))
+
+
+def _remarks(piece: _Piece, kind: FileText, args: Args, total: str) -> list[str]:
+    remarks = []
+    if piece.ended and piece.last == 0:
+        remarks.append("(the file is empty)")
+    if not piece.ended:
+        remarks.append(f"(lines {args.offset}-{piece.last}{total}; go on with offset={piece.last + 1})")
+    if kind.encoding != "utf-8":
+        remarks.append(f"(encoding: {kind.encoding})")
+    return remarks
+
+
+TOOL = ToolSpec("read_file", "read", description("read_file"), Args, plan, together=True)

@@ -1,0 +1,32 @@
+"""All built-in tools, listed by hand, and how a node's tool names become tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from ..core.errors import UsageError
+from ..core.tool import ToolSpec
+from . import bash, edit_file, git, glob, grep, read_file, search_code, spawn_agent, todo, write_file
+from .near import did_you_mean, near_names
+
+_MODULES = (read_file, edit_file, write_file, bash, grep, glob, spawn_agent, search_code, git, todo)
+
+TOOLS: Mapping[str, ToolSpec] = MappingProxyType({module.TOOL.name: module.TOOL for module in _MODULES})
+
+READ_ONLY = frozenset(name for name, spec in TOOLS.items() if spec.category == "read")
+"""Names of the tools that never change anything."""
+
+
+def toolset(names: Iterable[str]) -> tuple[ToolSpec, ...]:
+    """Return the named tools in the order given, each once.
+
+    Raises:
+        UsageError: a name is not a tool's.
+    """
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        if name not in TOOLS:
+            near = did_you_mean(near_names(name, TOOLS))
+            raise UsageError(f"there is no tool {name!r}.{near}", hint=f"Tools: {', '.join(TOOLS)}.")
+    return tuple(TOOLS[name] for name in wanted)

@@ -1,0 +1,35 @@
+"""search_code: passages of code from the retrieval index, for agents that are given it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ..core.effects import Effect, Nothing, ToolResult
+from ..core.hits import Hit
+from ..core.tool import ToolContext, ToolSpec
+from .args import ToolArgs
+from .prompt_text import description
+
+BUDGET_TOKENS = 2_000
+
+
+class Args(ToolArgs):
+    query: str = Field(min_length=1)
+
+
+def plan(args: Args, ctx: ToolContext) -> Effect:
+    """Return the best passages with their path and lines."""
+    hits = ctx.retriever.retrieve(args.query, BUDGET_TOKENS, ("code",))
+    if not hits:
+        return Nothing(
+            ToolResult(f"Nothing was found for {args.query!r}. Try other words, or grep for an exact one.")
+        )
+    return Nothing(ToolResult("\n\n".join(_shown(hit) for hit in hits)))
+
+
+def _shown(hit: Hit) -> str:
+    heading = f" {hit.heading}" if hit.heading else ""
+    return f"{hit.path}:{hit.start_line}-{hit.end_line}{heading}\n{hit.text}"
+
+
+TOOL = ToolSpec("search_code", "read", description("search_code"), Args, plan, together=True)
