@@ -100,16 +100,15 @@ def agent_limits(context: AppContext) -> AgentLimits:
     )
 
 
-def code_retriever(context: AppContext) -> CodeRetriever:
+def code_retriever(context: AppContext, notify: Callable[[str], None]) -> CodeRetriever:
     """Return the retriever of the workspace; with an embedder when the settings name one."""
-    retrieval = context.settings.retrieval
     return CodeRetriever(
         context.workspace,
         context.dirs.cache / "index",
         EstimatingCounter(),
-        embedder=embedder(context),
-        max_files=retrieval.max_files,
-        max_file_bytes=retrieval.max_file_bytes,
+        embedder(context),
+        max_file_bytes=context.settings.retrieval.max_file_bytes,
+        notify=notify,
     )
 
 

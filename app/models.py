@@ -11,6 +11,7 @@ from ..configs.settings import ROLES, Settings
 from ..core.errors import UsageError
 from ..core.ports import ChatModel
 from ..llm.cassette import Cassette, Recorder
+from ..llm.normalise import Normaliser
 from ..llm.ollama_server import OllamaServer
 from ..llm.probe import ServerInfo, choose_model, choose_window, describe_model, probe_server
 
@@ -107,7 +108,18 @@ def model_flags(choices: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def replay_server(cassette: Path) -> Iterator[OllamaServer]:
-    """Give a server on this machine's loopback that answers from a cassette."""
-    with OllamaServer(Cassette.load(cassette).answers()) as server:
+def replay_server(path: Path, workspace: Path) -> Iterator[OllamaServer]:
+    """Give a server on this machine's loopback that answers from a cassette, as one model for all roles.
+
+    Raises:
+        UsageError: the cassette cannot be read.
+    """
+    cassette = Cassette.load(path)
+    answers = cassette.answers(normaliser(workspace))
+    with OllamaServer(answers, models=cassette.models[:1] or ("replay:latest",)) as server:
         yield server
+
+
+def normaliser(workspace: Path) -> Normaliser:
+    """Return what makes a recording independent of this machine's folders and of the time."""
+    return Normaliser(workspace, Path.home())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 from ..configs.settings import ROLES, Settings
 from ..core.errors import GraphInvalid, UsageError
 from ..core.events import Noticed, QuestionAnswered, RunStarted
-from ..core.questions import Answer
+from ..core.questions import Answer, Question
 from ..graphs.facts import Facts
 from ..graphs.find import Loaded, find_graph
-from ..graphs.inputs import positional_input, read_inputs
+from ..graphs.inputs import option_inputs, positional_input, read_inputs
 from ..graphs.spec import Limits, fingerprint
 from ..llm.cassette import Recorder
 from ..llm.ollama_server import OllamaServer
+from ..runs.blobs import BlobStore
 from ..runs.changes import baseline, require_git
 from ..runs.limits import RunLimits
 from ..runs.store import RunRow, RunStore
 from .compose import RunParts, code_retriever, git_facts, node_deps
-from .context import AppContext, Surface, runs_db
-from .models import ModelPool, connect, replay_server
+from .context import Answerer, AppContext, Surface, runs_db
+from .models import ModelPool, connect, normaliser, replay_server
 from .sink import StoreSink
 from .verify import verify_command
 
@@ -41,6 +41,7 @@ class RunRequest:
         graph: a graph's name or a file's path.
         text: the plain argument, for the graph's positional input; None = not given.
         inputs: further inputs by name.
+        words: inputs as options of the command line (`--no-approve-plan`), which only the graph can read.
         record, replay: a cassette to write, or to answer from; at most one of them.
         max_tokens, max_time_s: limits of this run in place of the graph's; None = the graph's.
     """
@@ -48,6 +49,7 @@ class RunRequest:
     graph: str
     text: str | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
     record: Path | None = None
     replay: Path | None = None
     max_tokens: int | None = None
@@ -62,11 +64,13 @@ class ResumeRequest:
         ref: id, prefix or "last".
         answer: an open question's id and its answer; None = none given.
         force_graph: go on although the graph's file says something else now.
+        models: settings of other models than the run had, such as {"models.coder": NAME}.
     """
 
     ref: str = "last"
     answer: tuple[str, Answer] | None = None
     force_graph: bool = False
+    models: Mapping[str, str] = field(default_factory=dict)
     max_tokens: int | None = None
     max_time_s: float | None = None
 
@@ -83,7 +87,7 @@ async def start_run(context: AppContext, request: RunRequest, surface: Surface) 
     loaded = load_graph(context, request.graph)
     inputs = read_inputs(loaded.spec, given_inputs(loaded, request))
     options = _options(context, request, surface)
-    with _server(options) as replaying:
+    with _server(options, context.workspace) as replaying:
         pool = await _connect(_settings(context.settings, replaying), loaded, options, context.workspace)
         with RunStore(runs_db(context)) as store:
             row = store.create_run(
@@ -95,8 +99,9 @@ async def start_run(context: AppContext, request: RunRequest, surface: Surface) 
                 options={**options, "models": pool.names},
                 workspace=context.workspace,
                 title=_title(inputs, positional_input(loaded.spec)),
-                baseline=await asyncio.to_thread(baseline, context.workspace),
             )
+            blobs = BlobStore(store.blobs_folder(row.id))
+            row = store.update_run(row.id, baseline=await asyncio.to_thread(baseline, context.workspace, blobs))
             return await _drive(context, loaded, row, store, pool, surface, resumed=False)
 
 
@@ -113,11 +118,12 @@ async def resume_run(context: AppContext, request: ResumeRequest, surface: Surfa
         context = replace(context, workspace=Path(row.workspace))
         loaded = load_graph(context, row.options["graph"])
         _check_graph(row, loaded, force=request.force_graph)
-        with _server(row.options) as replaying:
-            settings = _with_models(_settings(context.settings, replaying), row.options["models"])
+        with _server(row.options, context.workspace) as replaying:
+            settings = _with_models(_settings(context.settings, replaying), row.options["models"], request.models)
             pool = await _connect(settings, loaded, row.options, context.workspace)
             row = store.claim_run(row.id)
-            row = store.update_run(row.id, options=_raised(row.options, request))
+            options = {**_raised(row.options, request), "models": pool.names}
+            row = store.update_run(row.id, options=options)
             _answer_first(store, row, request.answer, surface)
             return await _drive(context, loaded, row, store, pool, surface, resumed=True)
 
@@ -144,13 +150,14 @@ def given_inputs(loaded: Loaded, request: RunRequest) -> dict[str, Any]:
     Raises:
         UsageError: the graph takes no plain argument, or the input is given twice.
     """
-    given = dict(request.inputs)
+    given = {**option_inputs(loaded.spec, request.words), **request.inputs}
     if request.text is None:
         return given
     name = positional_input(loaded.spec)
     if not name:
         raise UsageError(
-            f"{loaded.spec.name} takes no plain argument, got {request.text!r}.", hint="Give inputs like -i NAME=VALUE."
+            f"{loaded.spec.name} takes no plain argument, got {request.text!r}.",
+            hint="Give inputs like -i NAME=VALUE.",
         )
     if name in given:
         raise UsageError(f"The input {name!r} is given twice.", hint="Give it once, plain or with -i.")
@@ -174,18 +181,28 @@ async def _drive(
 
     sink = StoreSink(store, row.id, surface.watcher)
     sink.emit("", RunStarted(row.graph, row.input, row.options["models"]["main"], resumed))
-    gate = RunLimits(store, row.id, _limits(loaded.spec.limits, row.options), clock=time.monotonic, stop=surface.stop)
-    retriever = code_retriever(context)
+    gate = RunLimits(store, row.id, _limits(loaded.spec.limits, row.options), stop=surface.stop)
     sink.progress("", "retrieving")
-    for notice in await asyncio.to_thread(retriever.prepare):
-        sink.emit("", Noticed(notice))
+    retriever = code_retriever(context, lambda text: sink.emit("", Noticed(text)))
+    await asyncio.to_thread(retriever.prepare)
     deps = node_deps(context, RunParts(row, store, sink, gate, pool.model), retriever)
     flow = Flow(loaded.spec, loaded.library, deps, _facts(context, row))
     try:
         async with open_saver(store.path) as saver:
-            return await Runner(row, store, sink, surface.answerer).drive(flow, saver)
+            return await Runner(row, store, sink, _timed(surface.answerer, gate)).drive(flow, saver)
     finally:
+        retriever.close()
         await pool.aclose()
+
+
+def _timed(answerer: Answerer, gate: RunLimits) -> Answerer:
+    """Return the answerer with a person's thinking left out of the run's time."""
+
+    def answer(question: Question) -> tuple[Answer, str] | None:
+        with gate.paused():
+            return answerer(question)
+
+    return answer
 
 
 def _facts(context: AppContext, row: RunRow) -> Facts:
@@ -221,8 +238,8 @@ def _limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
     )
 
 
-def _server(options: Mapping[str, Any]) -> AbstractContextManager[OllamaServer | None]:
-    return replay_server(Path(options["replay"])) if options["replay"] else nullcontext()
+def _server(options: Mapping[str, Any], workspace: Path) -> AbstractContextManager[OllamaServer | None]:
+    return replay_server(Path(options["replay"]), workspace) if options["replay"] else nullcontext()
 
 
 def _settings(settings: Settings, replaying: OllamaServer | None) -> Settings:
@@ -234,12 +251,16 @@ def _settings(settings: Settings, replaying: OllamaServer | None) -> Settings:
     return settings.model_copy(update={"server": server, "models": models})
 
 
-def _with_models(settings: Settings, names: Mapping[str, str]) -> Settings:
-    return settings.model_copy(update={"models": settings.models.model_copy(update=dict(names))})
+def _with_models(settings: Settings, before: Mapping[str, str], now: Mapping[str, str]) -> Settings:
+    """Return the settings with the models the run had, but for the ones named anew; `models.main` replaces all."""
+    chosen = {role: now.get("models.main", name) for role, name in before.items()}
+    chosen.update({key.removeprefix("models."): name for key, name in now.items()})
+    return settings.model_copy(update={"models": settings.models.model_copy(update=chosen)})
 
 
 async def _connect(settings: Settings, loaded: Loaded, options: Mapping[str, Any], workspace: Path) -> ModelPool:
-    recorder = Recorder(Path(options["record"]), workspace=workspace) if options["record"] else None
+    path = options["record"]
+    recorder = Recorder(Path(path), normalise=normaliser(workspace)) if path else None
     return await connect(settings, exact_tags(loaded), recorder, tag_calls=bool(options["replay"]))
 
 

@@ -75,7 +75,7 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
     """
     (spec,) = toolset([name])
     blobs = BlobStore(context.dirs.data / "blobs" / "single-calls")
-    retriever = code_retriever(context)
+    retriever = code_retriever(context, surface.watcher.notice)
     effects = Effects(
         workspace=context.workspace,
         sandbox=HostSandbox(),

@@ -23,6 +23,8 @@ from .context import GLOBAL_OPTIONS, CliOptions, read_command_line
 
 INTERRUPTED = 130
 
+_HELP = ("-h", "--help")
+
 
 class CommandEntry(NamedTuple):
     """One command. `open_options`: options it does not declare reach it in `ctx.args` (a graph's own inputs)."""
@@ -100,7 +102,15 @@ def _build(entry: CommandEntry) -> Any:
         holder.command(entry.name, context_settings=settings)(target)
         command = typer.main.get_command(holder)
     command.name = entry.name
+    _without_help_option(command)
     return command
+
+
+def _without_help_option(command: Any) -> None:
+    # Typer loads pydantic to read a help option that is not given; _show_help does its work.
+    command.add_help_option = False
+    for inner in getattr(command, "commands", {}).values():
+        _without_help_option(inner)
 
 
 def main() -> None:
@@ -118,7 +128,7 @@ def run_command_line(argv: Sequence[str], env: Mapping[str, str]) -> int:
     try:
         stdin_is_tty = sys.stdin is not None and sys.stdin.isatty()
         options, command, version = read_command_line(argv, env, cwd=Path.cwd(), stdin_is_tty=stdin_is_tty)
-        return _run(["version"] if version else command or ["--help"], options)
+        return _run(["version"] if version else command, options)
     except KeyboardInterrupt:
         return INTERRUPTED
     except FlowError as err:
@@ -134,13 +144,11 @@ def run_command_line(argv: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _run(command: list[str], options: CliOptions) -> int:
-    table = CommandTable(
-        name="flow",
-        help=_SUMMARY,
-        epilog=_CODES,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+    table = CommandTable(name="flow", help=_SUMMARY, epilog=_CODES, rich_markup_mode=None, add_help_option=False)
+    words = command[: command.index("--")] if "--" in command else command
+    if not command or any(word in _HELP for word in words):
+        _show_help(table, [word for word in words if word not in _HELP])
+        return 0
     try:
         with table.make_context("flow", command, obj=options) as ctx:
             result = table.invoke(ctx)
@@ -148,6 +156,23 @@ def _run(command: list[str], options: CliOptions) -> int:
         result = end.exit_code
     sys.stdout.flush()
     return result if isinstance(result, int) else 0
+
+
+def _show_help(table: CommandTable, words: list[str]) -> None:
+    """Print the help of the innermost command that the words name; what follows it does not matter."""
+    command: Any = table
+    context = typer.Context(command, info_name="flow")
+    for word in words:
+        if not isinstance(command, TyperGroup):
+            break
+        inner = command.get_command(context, word)
+        if inner is None:
+            break
+        context = typer.Context(inner, parent=context, info_name=word)
+        command = inner
+    print(command.get_help(context))
+    if command is not table:
+        print("\nOptions that every command has: flow --help")
 
 
 def _help_hint(err: typer.TyperException) -> str:

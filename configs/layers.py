@@ -49,7 +49,7 @@ def read_file_layer(name: LayerName, path: Path, content: bytes | None = None) -
     if content is None:
         try:
             content = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Layer(name, {}, {})
         except OSError as err:
             raise ConfigError(f"{path}: the settings cannot be read: {err.strerror}.") from err

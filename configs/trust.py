@@ -106,7 +106,7 @@ class TrustStore:
             if data["v"] != _STORE_VERSION:
                 raise ValueError(f"version {data['v']!r}")
             known = {entry["path"]: entry["sha256"] for entry in data["files"]}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError, KeyError, TypeError) as err:
             raise ConfigError(

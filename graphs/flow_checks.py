@@ -1,4 +1,4 @@
-"""Checks of the ways through a graph: targets, dead ends, unreachable nodes, endless cycles. Called by validate.py."""
+"""Checks of the ways through a graph: targets, dead ends, unreachable nodes, cycles. Called by validate.py."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def _check_cycles(spec: GraphSpec) -> Iterator[Fault]:
             told |= set(cycle)
             yield spec.fault(
                 ("nodes", name),
-                f"the cycle {' -> '.join([*cycle, name])} has no bound: give one of its nodes max_visits and on_limit, "
-                "or let the headless answer of a human node leave it",
+                f"the cycle {' -> '.join([*cycle, name])} has no bound: give one of its nodes max_visits and "
+                "on_limit, or let the headless answer of a human node leave it",
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -37,6 +37,39 @@ def read_inputs(spec: GraphSpec, given: Mapping[str, Any]) -> dict[str, Any]:
 def positional_input(spec: GraphSpec) -> str:
     """Return the name of the input that takes the plain argument; "" when the graph has none."""
     return next((name for name, declared in spec.inputs.items() if declared.positional), "")
+
+
+def option_inputs(spec: GraphSpec, words: Sequence[str]) -> dict[str, Any]:
+    """Return the inputs that stand as options on a command line: `--name=value`, `--flag`, `--no-flag`.
+
+    Raises:
+        UsageError: a word that is no option of this graph.
+    """
+    options = {name.replace("_", "-"): name for name in spec.inputs}
+    given: dict[str, Any] = {}
+    for word in words:
+        option, equals, value = word.removeprefix("--").partition("=")
+        switch = option.removeprefix("no-")
+        if word.startswith("--") and equals and option in options:
+            given[options[option]] = value
+        elif word.startswith("--") and not equals and _is_switch(spec, options.get(switch, "")):
+            given[options[switch]] = switch == option
+        else:
+            raise _unknown_option(spec, word, options)
+    return given
+
+
+def _is_switch(spec: GraphSpec, name: str) -> bool:
+    return name in spec.inputs and spec.inputs[name].type == "bool"
+
+
+def _unknown_option(spec: GraphSpec, word: str, options: Mapping[str, str]) -> UsageError:
+    known = [f"--[no-]{o}" if _is_switch(spec, name) else f"--{o}=VALUE" for o, name in options.items()]
+    near_option = near(word.removeprefix("--").partition("=")[0], options)
+    return UsageError(
+        f"`flow run {spec.name}` does not know {word!r}{near_option}.",
+        hint=f"Its inputs: {' '.join(known) or 'none'}; see also flow run --help.",
+    )
 
 
 def _value(spec: GraphSpec, name: str, declared: InputSpec, given: Mapping[str, Any]) -> Any:

@@ -127,8 +127,8 @@ class NameChecks:
             return f"{root} {name!r} is not declared{near(name, declared)}; declared: {listed(declared)}"
         fields = schema_fields(declared[name].schema)
         if len(keys) > 2 and fields and keys[2] not in fields:
-            hint = near(keys[2], fields)
-            return f"{root}.{name} is a {declared[name].schema}, which has no {keys[2]!r}{hint}; it has: {listed(fields)}"
+            known = f"{near(keys[2], fields)}; it has: {listed(fields)}"
+            return f"{root}.{name} is a {declared[name].schema}, which has no {keys[2]!r}{known}"
         return ""
 
     def _output_fields(self, node: NodeSpec | None) -> tuple[str, ...]:

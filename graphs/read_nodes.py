@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from .fields import Fields, Reading
-from .spec import MODEL_NODES, NODE_TYPES, Each, History, Limits, NodeOutput, NodeSpec, NodeType
+from .spec import MODEL_NODES, NODE_TYPES, OUTPUT_SCHEMAS, Each, History, Limits, NodeOutput, NodeSpec, NodeType
 from .tree import Entry
 
 LATER_TYPES = ("python", "retrieve")
@@ -75,7 +75,7 @@ def _common(fields: Fields, node: NodeSpec) -> NodeSpec:
         tools=fields.words("tools"),
         budget=_read_budget(fields),
         history=cast(History, fields.one_of("history", ("fresh", "continue"), "fresh")),
-        output=_read_output(fields),
+        output=_read_output(fields, node.type),
         limits=read_limits(fields, ("tokens", "wall", "tool_calls", "model_calls")),
         max_visits=fields.count("max_visits"),
         on_limit=fields.word("on_limit", "a node's name"),
@@ -120,11 +120,14 @@ def _read_budget(fields: Fields) -> dict[str, int]:
     return {part: count for part, count in counts.items() if count is not None}
 
 
-def _read_output(fields: Fields) -> NodeOutput:
+def _read_output(fields: Fields, kind: str) -> NodeOutput:
     if "output" not in fields:
         return NodeOutput()
     inner = fields.reading.fields(fields.entries["output"].tree, "'output'", ("to", "schema"))
-    return NodeOutput(inner.word("to", "the name of a state key"), inner.schema() or None)
+    schema = inner.schema() or None
+    return NodeOutput(
+        inner.word("to", "the name of a state key"), None if schema == OUTPUT_SCHEMAS.get(kind) else schema
+    )
 
 
 def read_limits(fields: Fields, keys: tuple[str, ...]) -> Limits:

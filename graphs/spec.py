@@ -116,7 +116,7 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class NodeOutput:
-    """`to`: state key that takes the node's value, "" = none. `schema`: what the value follows, None = the type's."""
+    """`to`: state key that takes the node's value, "" = none. `schema`: what the value follows, None = the preset."""
 
     to: str = ""
     schema: Schema | None = None

@@ -174,7 +174,8 @@ def _events(text: str, path: str) -> Iterator[Any]:
         at = _place(err.problem_mark) if err.problem_mark else Position()
         raise BadYaml(Fault(path, at, _explain(err))) from err
     except YAMLError as err:
-        raise BadYaml(Fault(path, Position(), f"not readable as YAML: {str(err).splitlines()[0]}")) from err
+        at = _place_of(text, getattr(err, "position", 0))
+        raise BadYaml(Fault(path, at, f"not readable as YAML: {_reason(err)}")) from err
     except (ValueError, TypeError, IndexError, AttributeError, AssertionError, RecursionError) as err:
         # What the parser lets through on broken directives, escapes and the like.
         raise BadYaml(Fault(path, Position(), f"not readable as YAML ({type(err).__name__}: {err})")) from err
@@ -184,6 +185,16 @@ def _explain(err: Any) -> str:
     problem = str(err.problem or err.context or "syntax error").strip().splitlines()[0]
     hint = " (indent with spaces)" if "'\\t'" in problem else ""
     return f"not readable as YAML: {problem}{hint}"
+
+
+def _reason(err: Exception) -> str:
+    character = getattr(err, "character", None)
+    return str(err).splitlines()[0] if character is None else f"the character {character!r} may not stand in it"
+
+
+def _place_of(text: str, index: int) -> Position:
+    before = text[:index]
+    return Position(before.count("\n") + 1, index - before.rfind("\n"))
 
 
 def _place(mark: Any) -> Position:

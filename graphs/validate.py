@@ -31,6 +31,7 @@ def check(
     *,
     tools: Collection[str] | None = None,
     settings: Collection[str] | None = None,
+    graphs: Collection[str] = (),
 ) -> list[Fault]:
     """Return everything that is wrong with one graph, [] when it can run.
 
@@ -38,6 +39,7 @@ def check(
         library: the graphs that its nodes may run, by name.
         tools: names of the known tools; None = not checked.
         settings: names that `settings` has in expressions; None = not checked.
+        graphs: names of further graphs that a wrong one may have meant.
     """
     faults = [
         *spec.unsupported,
@@ -48,7 +50,7 @@ def check(
     for node in spec.nodes.values():
         faults += [*_check_node(spec, node), *_check_later(spec, node), *_check_tools(spec, node, tools)]
         if node.type == "graph":
-            faults += _check_subgraph(spec, node, library)
+            faults += _check_subgraph(spec, node, library, graphs)
     return sorted(set(faults))
 
 
@@ -58,14 +60,16 @@ def require_valid(
     *,
     tools: Collection[str] | None = None,
     settings: Collection[str] | None = None,
+    graphs: Collection[str] = (),
 ) -> None:
     """Check a graph and all graphs below it.
 
     Raises:
         GraphInvalid: with one line per fault.
     """
-    graphs = {**library, spec.name: spec}
-    faults = [fault for graph in graphs.values() for fault in check(graph, library, tools=tools, settings=settings)]
+    faults: list[Fault] = []
+    for graph in {**library, spec.name: spec}.values():
+        faults += check(graph, library, tools=tools, settings=settings, graphs=graphs)
     if faults:
         raise invalid(faults)
 
@@ -98,7 +102,7 @@ def _check_schema(spec: GraphSpec, path: Path, schema: Schema | None) -> Iterato
 
 
 def _fits(declared: InputSpec, value: Any) -> bool:
-    """Return whether a literal can be the value of an input; texts with `{{ }}` are looked at when they are filled."""
+    """Return whether a literal can be the value of an input; a text with `{{ }}` is not known yet."""
     if value is None or declared.type in (None, "any") or (isinstance(value, str) and "{{" in value):
         return True
     kinds = _TYPES[declared.type]
@@ -163,9 +167,9 @@ def _check_route(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
         if choices and value not in choices:
             message = f"{route.expr} is never {value!r}{near(value, choices)}; it can be: {listed(choices)}"
             yield spec.fault((*place, "cases", value), message)
-    if missing := [choice for choice in choices if choice not in route.cases]:
-        if route.default is None:
-            yield spec.fault((*place, "cases"), f"no case for {listed(missing)}, and no default")
+    missing = [choice for choice in choices if choice not in route.cases]
+    if missing and route.default is None:
+        yield spec.fault((*place, "cases"), f"no case for {listed(missing)}, and no default")
 
 
 def _choices(node: NodeSpec, route: Switch) -> tuple[str, ...]:
@@ -194,7 +198,7 @@ def _check_human(spec: GraphSpec, node: NodeSpec, path: Path) -> Iterator[Fault]
 
 
 def _check_later(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
-    """Find what the format allows at a node and nothing honours yet; ignoring a limit would be worse than refusing."""
+    """Find what the format allows at a node and nothing honours yet; a limit is never just ignored."""
     path: Path = ("nodes", node.name)
     for key in ("node_runs", "model_calls", "tool_calls", "tokens", "wall_s"):
         built = key == _BUILT_LIMITS and node.type != "graph"
@@ -210,7 +214,9 @@ def _check_later(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
 def _check_tools(spec: GraphSpec, node: NodeSpec, tools: Collection[str] | None) -> Iterator[Fault]:
     if tools is None:
         return
-    named = [(("nodes", node.name, "tools", index), name) for index, name in enumerate(node.tools or ())]
+    named: list[tuple[Path, str]] = [
+        (("nodes", node.name, "tools", index), name) for index, name in enumerate(node.tools or ())
+    ]
     if node.type == "tool":
         named.append((("nodes", node.name, "call"), node.fields["call"]))
     for place, name in named:
@@ -218,13 +224,15 @@ def _check_tools(spec: GraphSpec, node: NodeSpec, tools: Collection[str] | None)
             yield spec.fault(place, f"unknown tool {name!r}{near(name, tools)}; there are: {listed(tools)}")
 
 
-def _check_subgraph(spec: GraphSpec, node: NodeSpec, library: Mapping[str, GraphSpec]) -> Iterator[Fault]:
+def _check_subgraph(
+    spec: GraphSpec, node: NodeSpec, library: Mapping[str, GraphSpec], graphs: Collection[str]
+) -> Iterator[Fault]:
     name = node.fields["graph"]
     path: Path = ("nodes", node.name)
     below = library.get(name)
     if below is None:
         if name:
-            yield spec.fault((*path, "graph"), f"there is no graph {name!r} here{near(name, library)}")
+            yield spec.fault((*path, "graph"), f"there is no graph {name!r} here{near(name, [*library, *graphs])}")
         return
     if spec.name == name or _runs(below, spec.name, library):
         yield spec.fault((*path, "graph"), f"{spec.name!r} would run itself by {name!r}; a graph cannot")

@@ -1,1 +1,1 @@
-"""Model servers, recorded answers, token counting and structured replies. app/ builds what is here; nodes see ports."""
+"""Model servers, recorded answers, token counting and structured replies. Built by app/."""

@@ -1,4 +1,4 @@
-"""What the in-package server answers with: replies, recorded streams and faults. Tests, demo and replays build them."""
+"""What the in-package server answers with: replies, recorded streams and faults. For tests, demo and replays."""
 
 from __future__ import annotations
 

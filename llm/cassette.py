@@ -208,7 +208,9 @@ class Cassette:
         if not key:
             return "the request does not say which call of the run it is, so nothing can be replayed"
         near = get_close_matches(key, self._entries, n=3, cutoff=0.3) or list(self._entries)[:3]
-        nearest = f"; the nearest recorded ones are {', '.join(map(repr, near))}" if near else "; the cassette is empty"
+        nearest = (
+            f"; the nearest recorded ones are {', '.join(map(repr, near))}" if near else "; the cassette is empty"
+        )
         return f"call {key!r} was not recorded{nearest}"
 
 

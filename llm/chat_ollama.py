@@ -63,15 +63,34 @@ class FlowChatOllama(ChatOllama):
             exchange.response = response
             if response.status_code >= 300:
                 raise Refused(response.status_code, _error_text(await response.aread()))
-            async for line in response.aiter_lines():
-                if line.strip():
-                    yield _take_part(line, exchange)
+            async for line in _lines(response):
+                yield _take_part(line, exchange)
         _check_ended(exchange.parts)
+
+    async def aclose(self) -> None:
+        """Close both clients that ChatOllama makes."""
+        await self._async_client._client.aclose()
+        self._client._client.close()
 
 
 def to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
     """Return LangChain's form of a conversation, without thinking, which is never sent again."""
     return [_to_langchain(message) for message in messages]
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+    """Yield the lines that are not empty.
+
+    httpx's own lines also end at characters such as U+2028 and U+0085, which stand in JSON texts as they are.
+    """
+    rest = b""
+    async for data in response.aiter_bytes():
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield line.decode("utf-8", "replace")
+    if rest.strip():
+        yield rest.decode("utf-8", "replace")
 
 
 def _to_langchain(message: Message) -> BaseMessage:
@@ -85,7 +104,7 @@ def _to_langchain(message: Message) -> BaseMessage:
     return AIMessage(message.content, tool_calls=calls)
 
 
-def _wire_message(message: BaseMessage, converted: Mapping[str, Any]) -> dict[str, Any]:
+def _wire_message(message: BaseMessage, converted: Any) -> dict[str, Any]:
     """Return a message with the fields that Ollama's API documents, and no others."""
     wire: dict[str, Any] = {"role": converted["role"], "content": converted["content"]}
     if calls := converted.get("tool_calls"):

@@ -1,4 +1,4 @@
-"""What can go wrong between us and a model server, and what each fault means: which error, and whether to ask again."""
+"""What can go wrong between us and a model server: which error it ends in, and whether to ask again before."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ class Normaliser:
 
     def __init__(self, workspace: Path | None = None, home: Path | None = None) -> None:
         self._workspace = workspace
-        places = [(path, WORKSPACE) for path in _spellings(workspace)] + [(path, "<home>") for path in _spellings(home)]
+        places = [(path, WORKSPACE) for path in _spellings(workspace)] + [
+            (path, "<home>") for path in _spellings(home)
+        ]
         # A workspace inside the home folder must be found first.
         self._places = [(_path_pattern(path), name) for path, name in sorted(places, key=lambda p: -len(p[0]))]
 

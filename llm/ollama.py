@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from ..core.errors import ModelFault, ReplyCut, ReplyInvalid
+from ..core.events import Phase
 from ..core.messages import CallKey, ModelReply, ModelRequest, ToolCall, Usage
-from ..core.ports import Phase
 from .cassette import CALL_HEADER, Recorder
 from .faults import BrokenStream, Refused, Silence, judge, next_delay
 from .roles import check_roles
@@ -98,8 +98,7 @@ class OllamaChat:
 
     async def aclose(self) -> None:
         """Close the connections to the server."""
-        await self._chat._async_client.close()
-        self._chat._client.close()
+        await self._chat.aclose()
 
     async def _ask_until_whole(self, request: ModelRequest, on_progress: Progress) -> ModelReply:
         from .chat_ollama import Exchange
@@ -142,7 +141,7 @@ class OllamaChat:
         _check_usable(exchange, request.max_tokens)
         return _reply("".join(text), calls, exchange)
 
-    async def _chunks(self, request: ModelRequest, exchange: Exchange) -> AsyncIterator[Any]:
+    async def _chunks(self, request: ModelRequest, exchange: Exchange) -> AsyncGenerator[Any, None]:
         """Yield the stream's pieces; Silence when one takes too long."""
         from .chat_ollama import to_langchain
 
@@ -241,7 +240,7 @@ def _usage(last: dict[str, Any]) -> Usage:
 
 
 def _clean(value: Any) -> Any:
-    """Return a value whose texts can be written as UTF-8: halves of a surrogate pair become one character or U+FFFD."""
+    """Return a value whose texts can be written as UTF-8; a lone half of a surrogate pair becomes U+FFFD."""
     if isinstance(value, dict):
         return {_clean(key): _clean(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,7 +98,9 @@ class OllamaServer:
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stopping.set()
         if self._http is not None:
             self._http.shutdown()
@@ -163,8 +166,6 @@ class _Http(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Let a client that went away pass; anything else is a bug and is shown."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -237,18 +238,28 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, merge_parts(parts))
 
     def _fault(self, fault: Fault, request: ChatRequest) -> None:
-        model = str(request.body.get("model", ""))
-        whole = Reply(text=fault.text or "The answer starts here and goes on.", piece_chars=8)
-        parts = list(reply_parts(whole, request))
         match fault.kind:
             case "http" | "http-404" | "http-500" | "http-503":
                 status = fault.status if fault.kind == "http" else int(fault.kind.removeprefix("http-"))
                 self._json(status, {"error": fault.text or _ERROR_TEXTS.get(status, "internal error")})
             case "not-json":
                 self._send(200, b"<html><body>It works!</body></html>", "text/html")
+            case "empty":
+                self._stream([])
+            case "load":
+                self._parts([last_part(str(request.body.get("model", "")), "load")], request.body)
+            case "bad-arguments":
+                broken = Reply(calls=[Call("read_file", fault.text or '{"path": "a.py"')])
+                self._parts(list(reply_parts(broken, request)), request.body)
+            case _:
+                whole = Reply(text=fault.text or "The answer starts here and goes on.", piece_chars=8)
+                self._broken_stream(fault, list(reply_parts(whole, request)), request.body)
+
+    def _broken_stream(self, fault: Fault, parts: list[dict[str, Any]], body: Mapping[str, Any]) -> None:
+        match fault.kind:
             case "slow-start":
                 self._silence(fault.delay_s)
-                self._parts(parts, request.body)
+                self._parts(parts, body)
             case "stall":
                 self._stream(_line(part) for part in self._after_one(parts, fault.delay_s))
             case "drop":
@@ -260,15 +271,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "error-line":
                 error = {"error": fault.text or "an error was encountered while running the model: CUDA error"}
                 self._stream([_line(parts[0]), _line(error)])
-            case "empty":
-                self._stream([])
-            case "load":
-                self._parts([last_part(model, "load")], request.body)
             case "length":
-                self._parts([*parts[:-1], {**parts[-1], "done_reason": "length"}], request.body)
-            case "bad-arguments":
-                broken = Reply(calls=[Call("read_file", fault.text or '{"path": "a.py"')])
-                self._parts(list(reply_parts(broken, request)), request.body)
+                self._parts([*parts[:-1], {**parts[-1], "done_reason": "length"}], body)
 
     def _after_one(self, parts: list[dict[str, Any]], delay_s: float) -> Iterator[dict[str, Any]]:
         yield parts[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import socket
 import threading
 from dataclasses import dataclass
@@ -63,12 +65,8 @@ async def probe_server(url: str, timeout_s: float = 2.0) -> ServerInfo:
     Raises:
         ModelUnavailable: nothing answers there, or no Ollama; the message says what was tried and what to do.
     """
-    async with _client(url, timeout_s) as http:
-        async with _explained(url, timeout_s):
-            await _resolve(url)
-            version, tags = await asyncio.gather(http.get("/api/version"), http.get("/api/tags"))
-    shown = _json(version, url).get("version")
-    listed = _json(tags, url).get("models")
+    version, tags = await _ask(url, timeout_s, ("GET", "/api/version", None), ("GET", "/api/tags", None))
+    shown, listed = version.get("version"), tags.get("models")
     if not isinstance(shown, str) or not isinstance(listed, list):
         raise unreachable(url, "something answers there, but not as Ollama does", hint=_NEXT_STEP)
     models = [model for model in listed if isinstance(model, dict) and isinstance(model.get("name"), str)]
@@ -82,13 +80,7 @@ async def describe_model(url: str, name: str, timeout_s: float = 5.0) -> ModelDe
     Raises:
         ModelUnavailable: the server does not answer, or has no such model.
     """
-    async with _client(url, timeout_s) as http:
-        async with _explained(url, timeout_s):
-            await _resolve(url)
-            response = await http.post("/api/show", json={"model": name})
-    if response.status_code == 404 and "model" in response.text:
-        raise missing_model(name, url)
-    shown = _json(response, url)
+    (shown,) = await _ask(url, timeout_s, ("POST", "/api/show", {"model": name}))
     info = _object(shown.get("model_info"))
     family = str(info.get("general.architecture") or _object(shown.get("details")).get("family") or "")
     length = info.get(f"{family}.context_length")
@@ -169,17 +161,78 @@ def _only_embeds(model: dict[str, Any]) -> bool:
     return "bert" in family or "embed" in str(model["name"])
 
 
-def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, **http_options(url, httpx.Timeout(timeout_s)))
+async def _ask(url: str, timeout_s: float, *requests: tuple[str, str, dict[str, str] | None]) -> list[Any]:
+    """Return the JSON objects answered to (method, path, body), asked side by side; all within `timeout_s`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await _resolve(url)
+            async with httpx.AsyncClient(base_url=url, **http_options(url, httpx.Timeout(timeout_s))) as http:
+                asked = [http.request(method, path, json=body) for method, path, body in requests]
+                responses = await asyncio.gather(*asked)
+    except (TimeoutError, httpx.TimeoutException) as err:
+        raise unreachable(url, f"no answer within {timeout_s:g} s", hint=_NEXT_STEP) from err
+    except httpx.ConnectError as err:
+        raise unreachable(url, connect_reason(err), hint=_NEXT_STEP) from err
+    except OSError as err:
+        raise unreachable(url, "its host name is not known", hint=_NEXT_STEP) from err
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as err:
+        raise unreachable(url, "this is no address of a server", hint=_NEXT_STEP) from err
+    except httpx.HTTPError as err:
+        raise unreachable(url, f"it does not speak HTTP ({type(err).__name__})", hint=_NEXT_STEP) from err
+    return [_json(response, url) for response in responses]
 
 
-class _explained:
-    """Bounds a block in time and turns what httpx raises in it into the error for a person."""
+async def _resolve(url: str) -> None:
+    """Look the host name up in a thread that nobody waits for.
 
-    def __init__(self, url: str, timeout_s: float) -> None:
-        self._url = url
-        self._timeout_s = timeout_s
-        self._limit = asyncio.timeout(timeout_s)
+    The event loop's own look-up runs in a thread that is joined when the loop ends, so a name server that does not
+    answer would hold the command for seconds after the time limit.
 
-    async def __aenter__(self) -> None:
-        await self._limit.__aenter__()
+    Raises:
+        OSError: the name is not known.
+        ValueError: the address has no usable host or port.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"no host in {url!r}")
+    host, port = parts.hostname, parts.port
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: OSError | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def look_up() -> None:
+        error: OSError | None = None
+        try:
+            socket.getaddrinfo(host, port)
+        except OSError as err:
+            error = err
+        # The loop may have ended meanwhile, after the time limit.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    await done
+
+
+def _json(response: httpx.Response, url: str) -> dict[str, Any]:
+    if response.status_code == 404 and "not found" in response.text and response.request.method == "POST":
+        raise missing_model(str(json.loads(response.request.content)["model"]), url)
+    if response.status_code != 200:
+        path = response.request.url.path
+        raise unreachable(url, f"it is no Ollama server (HTTP {response.status_code} for {path})", hint=_NEXT_STEP)
+    try:
+        data = response.json()
+    except ValueError as err:
+        raise unreachable(url, "it is no Ollama server (its answer is no JSON)", hint=_NEXT_STEP) from err
+    return _object(data)
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

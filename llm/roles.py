@@ -1,4 +1,4 @@
-"""The order of roles that chat templates demand. The adapter checks it before it sends, the in-package server again."""
+"""The order of roles that chat templates demand. Checked before sending, and by the in-package server."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ _PIECE = re.compile(
 )
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
-# The costs below are means over Python, JavaScript, Markdown, JSON and Japanese texts counted with cl100k; this factor
-# carries them past cl100k x 1.1 in the worst samples of ordinary text (tests/llm/test_tokens.py has the figures).
+# The costs below are means over Python, JavaScript, Markdown, JSON and Japanese texts counted with cl100k; this
+# factor carries them past cl100k x 1.1 in the worst samples of ordinary text (figures: tests/llm/test_tokens.py).
 _SAFETY = 1.25
 
 
@@ -49,7 +49,9 @@ def count_request(messages: Sequence[Message], tools: Sequence[ToolDef], counter
     """Return the tokens of a whole prompt: contents, calls, tool definitions and what the chat template adds."""
     total = sum(_count_message(message, counter) for message in messages)
     if tools:
-        total += TOOLS_OVERHEAD + sum(counter.count(json.dumps(tool_json(tool), ensure_ascii=False)) for tool in tools)
+        total += TOOLS_OVERHEAD + sum(
+            counter.count(json.dumps(tool_json(tool), ensure_ascii=False)) for tool in tools
+        )
     return total
 
 

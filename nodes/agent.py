@@ -15,7 +15,9 @@ async def run_agent(task: AgentTask, deps: NodeDeps) -> AgentOutcome:
     """Return the outcome of the visit; inside a run it goes on from its own checkpoint after a kill."""
     from .agent_loop import AgentLoop
 
-    state: dict[str, Any] = await AgentLoop(task, deps).compiled().ainvoke({"pending": []}, {"recursion_limit": 10_000})
+    state: dict[str, Any] = (
+        await AgentLoop(task, deps).compiled().ainvoke({"pending": []}, {"recursion_limit": 10_000})
+    )
     now = await asyncio.to_thread(deps.changes.files)
     files = set(state.get("files", ())) | (set(now) - set(state["files_before"]))
     return AgentOutcome(

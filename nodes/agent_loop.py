@@ -267,4 +267,3 @@ def _after_model(state: AgentState) -> str:
 
 def _after_tool(state: AgentState) -> str:
     return "tool" if state["pending"] else "model"
-

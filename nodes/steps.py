@@ -51,5 +51,7 @@ async def run_set(call: NodeCall, deps: NodeDeps) -> NodeResult:
 
 async def run_fail(call: NodeCall, deps: NodeDeps) -> NodeResult:
     """End the graph as failed with the file's message and exit code."""
-    failure = Failure(str(call.fields.get("message", "The graph ended in a fail node.")), int(call.fields.get("exit", 1)))
+    failure = Failure(
+        str(call.fields.get("message", "The graph ended in a fail node.")), int(call.fields.get("exit", 1))
+    )
     return NodeResult(summary=failure.message, failure=failure)

@@ -137,6 +137,8 @@ def _skip_by_name(path: str) -> Skipped | None:
         path.encode()
     except UnicodeEncodeError:
         return Skipped(path.encode("utf-8", "backslashreplace").decode(), "its name is not UTF-8")
+    if not path.isprintable():
+        return Skipped(ascii(path)[1:-1], "its name holds control characters")
     parts = PurePosixPath(path).parts
     for depth, part in enumerate(parts[:-1], start=1):
         if part in _VENDORED or part in _MACHINE:

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 Edges = Mapping[int, Sequence[tuple[int, float]]]
 
 
-def rank_pages(count: int, edges: Edges, start: Sequence[float], damping: float = 0.85, rounds: int = 40) -> list[float]:
+def rank_pages(
+    count: int, edges: Edges, start: Sequence[float], damping: float = 0.85, rounds: int = 40
+) -> list[float]:
     """Return the rank of each node; they sum to 1. The same input gives the same floats.
 
     Args:

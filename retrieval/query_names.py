@@ -43,7 +43,9 @@ class QueryNames:
 
 def read_names(query: str) -> QueryNames:
     """Return what the query names. Whether such names exist is for the index to say."""
-    quoted = {name for match in _QUOTED.finditer(query) for name in _IDENTIFIER.findall(match.group(match.lastindex or 0))}
+    quoted = {
+        name for match in _QUOTED.finditer(query) for name in _IDENTIFIER.findall(match.group(match.lastindex or 0))
+    }
     marked: dict[str, None] = {}
     plain: dict[str, None] = {}
     for match in _IDENTIFIER.finditer(query):
@@ -68,7 +70,9 @@ def resolve_file(mention: str, paths: Sequence[str]) -> list[str]:
         parts = [part for part in text.split("/") if part not in ("", ".", "..")]
         for first in range(len(parts)):
             wanted = "/".join(parts[first:])
-            found = [path for path in paths if path == wanted] or [path for path in paths if path.endswith(f"/{wanted}")]
+            found = [path for path in paths if path == wanted] or [
+                path for path in paths if path.endswith(f"/{wanted}")
+            ]
             if found:
                 return found if len(found) <= _MOST_MATCHES else []
     return []

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from ..core.hits import Hit
 from ..core.ports import TokenCounter
 from .code_snapshot import FileOutline
-from .fitting import count_block, count_fitting_lines
+from .fitting import find_most
 from .page_rank import rank_pages
 from .parse import Symbol
 from .tokenise import split_identifier
@@ -92,15 +92,14 @@ class RepoMap:
 
     def _render_file(self, outline: FileOutline, query: MapQuery, budget: int, counter: TokenCounter) -> str:
         """Return the path and as many of the most telling definitions as fit; "" = not even the path fits."""
-        chosen = self._choose(outline, query)
-        shown = sorted(chosen[:_MOST_LINES_A_FILE])
-        while shown and count_block(_outline_lines(outline, shown), counter, outline.path) >= budget:
-            keep = min(len(shown) - 1, count_fitting_lines(_outline_lines(outline, shown), budget, counter, outline.path))
-            shown = sorted(chosen[:keep])
-        lines = _outline_lines(outline, shown)
-        if not lines and counter.count(f"{outline.path}\n") > budget:
-            return ""
-        return "\n".join([outline.path, *lines])
+        chosen = self._choose(outline, query)[:_MOST_LINES_A_FILE]
+
+        def render(keep: int) -> str:
+            return "\n".join([outline.path, *_outline_lines(outline, sorted(chosen[:keep]))])
+
+        keep = find_most(len(chosen), lambda keep: counter.count(f"{render(keep)}\n") <= budget)
+        text = render(keep)
+        return text if keep or counter.count(f"{text}\n") <= budget else ""
 
     def _choose(self, outline: FileOutline, query: MapQuery) -> list[int]:
         """Return positions of the definitions worth showing, the most telling first."""
@@ -172,7 +171,7 @@ class RepoMap:
 
 
 def _outline_lines(outline: FileOutline, shown: Sequence[int]) -> list[str]:
-    """Return a line for each definition, indented by nesting, and how many are left out."""
+    """Return a line for each definition: line number, signature indented by nesting."""
     lines = []
     for at in shown:
         symbol = outline.symbols[at]

@@ -29,10 +29,10 @@ class BlobStore:
         """
         sha = hashlib.sha256(data).hexdigest()
         target = self.path(sha)
-        # A file of another size is what a damaged disk left; anything else is found out by `get`.
-        if target.is_file() and target.stat().st_size == len(data):
-            return sha
         try:
+            # Compared, not only looked for: what a crash or a damaged disk left under that name is written anew.
+            if target.is_file() and target.read_bytes() == data:
+                return sha
             make_private(target.parent)
             _write(target, data)
         except OSError as err:

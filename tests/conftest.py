@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flowloom.llm.answers import Answer, Answers, Call, ChatRequest, Fault, Reply
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -62,3 +65,90 @@ def make_repo(tmp_path: Path) -> MakeRepo:
         return repo
 
     return make
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The scripted answers of one agent, told by texts that its first user message holds.
+
+    The answer is picked by how many assistant messages the request already has, so it does not depend on the order of
+    requests, on how often one is asked, or on anything but the public API.
+    """
+
+    holds: tuple[str, ...]
+    answers: Sequence[Answer]
+
+
+def conversation(*agents: Agent) -> Answers:
+    """Return answers for the first agent whose texts all stand in the request's first user message."""
+
+    def answer(request: ChatRequest) -> Answer:
+        first = next(message["content"] for message in request.messages if message["role"] == "user")
+        said = sum(message["role"] == "assistant" for message in request.messages)
+        for agent in agents:
+            if all(text in first for text in agent.holds):
+                return agent.answers[said] if said < len(agent.answers) else _past_end(agent, said)
+        return Fault("http", status=400, text=f"no scripted agent for: {first[:300]}")
+
+    return answer
+
+
+def _past_end(agent: Agent, said: int) -> Answer:
+    return Fault("http", status=400, text=f"the agent {agent.holds} has no answer {said + 1}")
+
+
+def call(name: str, **arguments: Any) -> Reply:
+    """Return a reply that calls one tool."""
+    return Reply(calls=[Call(name, arguments)])
+
+
+@dataclass(frozen=True)
+class Script:
+    """The words for scripting agents, as one fixture: tests cannot import from a conftest."""
+
+    Agent = Agent
+    Reply = Reply
+    Call = Call
+    Fault = Fault
+    conversation = staticmethod(conversation)
+    call = staticmethod(call)
+    PLANNER = "Your job: plan"
+    CODER = "Your job: do the step"
+    REVIEWER = "Your job: review"
+    SUB_AGENT = "Your job: find out"
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A `flow` process that ended. `lines` are its JSON lines on stdout, where it printed any."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
+
+
+RunFlow = Callable[..., Finished]
+
+
+@pytest.fixture
+def flow(isolated_home: Path) -> RunFlow:
+    """Return a function that runs `flow` as a user does, in a process of its own."""
+
+    def run(*words: str, cwd: Path, url: str = "", stdin: str | None = None, timeout: float = 120) -> Finished:
+        env = {**os.environ, **({"OLLAMA_HOST": url} if url else {})}
+        command = [sys.executable, "-m", "flowloom", *words]
+        done = subprocess.run(
+            command, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..core.errors import ToolError
 from ..core.tool import ToolSpec
 
-
 _UNSHOWN = ("minLength", "minimum", "maximum")
 _OBVIOUS = ("", ".", 1, False)
 """Defaults that an argument's name tells: nothing, the workspace, the first line, no."""

@@ -47,16 +47,14 @@ _GIT = (
     "--no-optional-locks",
     "--literal-pathspecs",
 )
-_ENV = {"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
+_ENV = {"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1"}
 
-COMMIT_SCRIPT = " ".join((
-    'message=$1; remark=$2; shift 2;',
-    f'git() {{ command {" ".join(_GIT)} "$@"; }};',
-    'git add --all -- "$@" &&',
-    'git commit --no-gpg-sign --no-verify --message="$message" -- "$@" &&',
-    'printf %s "$remark"',
-))  # fmt: skip
-"""A constant: message and files are only ever arguments of it."""
+COMMIT_SCRIPT = (
+    'message=$1; remark=$2; shift 2; git add --all -- "$@" && '
+    'git commit --no-gpg-sign --no-verify --message="$message" -- "$@" && printf "%s" "$remark"'
+)
+"""A constant: message and files are only ever arguments of it. Its settings come by the environment, so that the
+command a person is shown stays readable."""
 
 
 class Args(ToolArgs):
@@ -71,13 +69,16 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     Raises:
         ToolError: no repository, nothing to commit, no message, or a path that leaves the workspace.
     """
-    if repository_root(ctx.workspace) is None:
+    root = repository_root(ctx.workspace)
+    if root is None:
         raise ToolError("the workspace is not in a git repository.")
     paths = [relative_path(ctx.workspace, resolve_inside(ctx.workspace, path)) for path in args.paths]
+    if not paths and root != ctx.workspace and args.action != "commit":
+        paths = ["."]  # of a larger repository only the workspace is shown
     filters = _own_filters(ctx.workspace)
     if args.action == "commit":
         return _commit(args, ctx, paths, filters)
-    env = {**_ENV, **_without_filters(filters)}
+    env = {**_ENV, **_config_env(_without(filters))}
     argv = (*_GIT, *_reading(args.action, ctx.workspace), "--", *paths)
     return Command(argv, TIMEOUT_S, env=env, category="read")
 
@@ -94,7 +95,7 @@ def _reading(action: str, workspace: Path) -> tuple[str, ...]:
         return ("log", f"--max-count={LOG_ENTRIES}", "--date=short", "--format=%h %ad %an: %s", "--no-show-signature")
     has_commit = _asked(workspace, "rev-parse", "--verify", "--quiet", "HEAD") is not None
     base = "HEAD" if has_commit else EMPTY_TREE
-    return ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", base)
+    return ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--relative", base)
 
 
 def _commit(args: Args, ctx: ToolContext, paths: Sequence[str], filters: Sequence[str]) -> Command:
@@ -107,7 +108,8 @@ def _commit(args: Args, ctx: ToolContext, paths: Sequence[str], filters: Sequenc
         raise ToolError("this run has changed no file, so there is nothing to commit. Give paths to commit others.")
     env, remark = _identity(ctx.workspace)
     argv = ("sh", "-c", COMMIT_SCRIPT, "sh", args.message, remark, *wanted)
-    return Command(argv, TIMEOUT_S, env={**_ENV, **env}, category="edit")
+    settings = [(name, value) for name, _, value in (option.partition("=") for option in _OPTIONS)]
+    return Command(argv, TIMEOUT_S, env={**_ENV, **env, **_config_env(settings)}, category="edit")
 
 
 def _existing(ctx: ToolContext) -> list[str]:
@@ -138,10 +140,14 @@ def _own_filters(workspace: Path) -> list[str]:
     return sorted(found)
 
 
-def _without_filters(names: Sequence[str]) -> dict[str, str]:
-    """Return the environment that empties these settings; it takes names that a -c option could not."""
-    required = {name.rpartition(".")[0] + ".required" for name in names}
-    settings = [*((name, "") for name in names), *((name, "false") for name in sorted(required))]
+def _without(filters: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the settings that empty these filters."""
+    required = {name.rpartition(".")[0] + ".required" for name in filters}
+    return [*((name, "") for name in filters), *((name, "false") for name in sorted(required))]
+
+
+def _config_env(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return git settings as environment, which takes names that a -c option could not."""
     env = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
     for place, (name, value) in enumerate(settings):
         env |= {f"GIT_CONFIG_KEY_{place}": name, f"GIT_CONFIG_VALUE_{place}": value}

@@ -36,7 +36,7 @@ _ARGV_BYTES = 500_000
 
 class Args(ToolArgs):
     pattern: str = Field(min_length=1)
-    path: str = Field(default=".", description="folder or file")
+    path: str = "."
     include: str = Field(default="", description="only such files: *.py")
     ignore_case: bool = False
 

@@ -5,11 +5,12 @@ Called by every tool that takes a path, by the effect runner and by the sandbox 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..core.errors import ToolError
@@ -165,9 +166,9 @@ def replace_file(workspace: Path, relative: str, data: bytes) -> None:
         OSError: it can not be written; the old file is as it was.
     """
     name = Path(relative).name
-    # The name's own length is left out, so that a name at the file system's limit still works.
-    temporary = f".flow-{os.getpid()}-{os.urandom(6).hex()}.tmp"
+    temporary = _temporary(name, data)
     with _opened_parent(workspace, relative, create=True) as folder:
+        _unlink(temporary, folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
         try:
@@ -180,9 +181,28 @@ def replace_file(workspace: Path, relative: str, data: bytes) -> None:
                 os.fsync(descriptor)
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
-            os.unlink(temporary, dir_fd=folder)
+            _unlink(temporary, folder)
             raise
         os.fsync(folder)
+
+
+def remove_leftover(workspace: Path, relative: str, data: bytes) -> None:
+    """Remove what a `replace_file` of these bytes may have left when it was killed."""
+    try:
+        with _opened_parent(workspace, relative, create=False) as folder:
+            _unlink(_temporary(Path(relative).name, data), folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _temporary(name: str, data: bytes) -> str:
+    """Return a name that is the same when a killed write is done again, so that nothing is left over then."""
+    return f".flow-{hashlib.sha256(name.encode(errors='surrogateescape') + data).hexdigest()[:24]}.tmp"
+
+
+def _unlink(name: str, folder: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
 
 
 def _mode_of(name: str, folder: int) -> int | None:

@@ -15,7 +15,7 @@ CHILD_TOOLS = ("read_file", "grep", "glob", "search_code")
 
 
 class Args(ToolArgs):
-    task: str = Field(min_length=1, description="with all it must know")
+    task: str = Field(min_length=1)
     tools: list[str] = Field(default_factory=list, description="empty: all that read")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,16 +42,7 @@ def blobs(store: RunStore, row: RunRow) -> BlobStore:
 @pytest.fixture
 def git() -> Git:
     def run(folder: Path, *arguments: str) -> str:
-        env = {
-            **os.environ,
-            "GIT_AUTHOR_NAME": "T",
-            "GIT_AUTHOR_EMAIL": "t@example.invalid",
-            "GIT_COMMITTER_NAME": "T",
-            "GIT_COMMITTER_EMAIL": "t@example.invalid",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-        }
-        done = subprocess.run(["git", *arguments], cwd=folder, env=env, capture_output=True, check=True)
-        return done.stdout.decode()
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True).stdout.decode()
 
     return run
 

@@ -1,0 +1,28 @@
+"""Numbers as people write them on a command line: 600k, 2M, 30m, 4h."""
+
+from __future__ import annotations
+
+import re
+
+from ..core.errors import UsageError
+
+_FACTORS = {"": 1, "k": 1_000, "M": 1_000_000}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def read_amount(option: str, text: str) -> int:
+    """Return a whole number above 0; k and M are 1,000 and 1,000,000. Raises: UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)", text.strip())
+    amount = int(float(match[1]) * _FACTORS[match[2]]) if match else 0
+    if amount <= 0:
+        raise UsageError(f"{option} {text!r} is no number above 0.", hint="Write it like 500000, 600k or 2M.")
+    return amount
+
+
+def read_duration(option: str, text: str) -> float:
+    """Return seconds above 0 from a text like "90s", "30m" or "4h". Raises: UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text.strip())
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise UsageError(f"{option} {text!r} is no time above 0.", hint="Write it like 90s, 30m or 4h.")
+    return seconds

@@ -1,0 +1,66 @@
+"""`flow demo`: watch a small repository being mended, with or without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..core.errors import RunFailed
+from .context import CliOptions
+
+if TYPE_CHECKING:
+    from ..app.context import AppContext
+    from ..app.demo import Sample
+
+
+def demo(
+    ctx: typer.Context,
+    folder: Path = typer.Option(None, "--in", metavar="DIR", help="Make the sample in this new folder and keep it."),
+    scripted: bool = typer.Option(False, "--scripted", help="Take the scripted answers even where a model runs."),
+) -> int:
+    """Make a sample repository with a failing test and let plan-and-code mend it."""
+    import tempfile
+
+    from .surface import open_app
+
+    options: CliOptions = ctx.obj
+    context = open_app(options)
+    if folder is not None:
+        return _play(options, context, options.directory / folder, scripted)
+    with tempfile.TemporaryDirectory(prefix="flow-demo-") as temporary:
+        return _play(options, context, Path(temporary) / "durations", scripted)
+
+
+def _play(options: CliOptions, context: AppContext, folder: Path, scripted: bool) -> int:
+    import asyncio
+
+    from ..app.demo import make_sample, run_demo, run_tests, sample_diff, usable_model
+    from .surface import drive, say
+
+    model = "" if scripted else asyncio.run(usable_model(context))
+    sample = make_sample(folder)
+    before = run_tests(sample.folder)
+    say(options, f"Sample repository: {sample.folder}")
+    say(options, f"Its tests before: {'green' if before.passed else 'red'}\n{_last_lines(before.output)}")
+    say(options, f"Task: {sample.task}")
+    say(options, f"Model: {model}" if model else "Model: scripted answers, no model is running")
+    code = drive(options, context, lambda surface: run_demo(context, sample, model, surface))
+    say(options, sample_diff(sample))
+    return _verdict(options, sample, code)
+
+
+def _verdict(options: CliOptions, sample: Sample, code: int) -> int:
+    from ..app.demo import run_tests
+    from .surface import say
+
+    after = run_tests(sample.folder)
+    say(options, f"Its tests after: {'green' if after.passed else 'red'}\n{_last_lines(after.output)}")
+    if code == 0 and not after.passed:
+        raise RunFailed("The run ended well, but the sample's tests are still red.")
+    return code
+
+
+def _last_lines(text: str, count: int = 4) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines()[-count:])

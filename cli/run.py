@@ -1,0 +1,94 @@
+"""`flow run`: start a graph on this repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from ..core.errors import UsageError
+from .context import CliOptions
+
+
+def run(
+    ctx: typer.Context,
+    graph: str = typer.Argument(..., help="Name of a graph, or the path of a graph file."),
+    text: str = typer.Argument(None, help="The graph's plain input, such as the task.", show_default=False),
+    inputs: list[str] = typer.Option(None, "-i", "--input", metavar="NAME=VALUE", help="One input; may be repeated."),
+    input_file: str = typer.Option(None, "--input-file", metavar="FILE", help="Read the plain input; - is stdin."),
+    model: list[str] = typer.Option(
+        None, "-m", "--model", metavar="[ROLE=]MODEL", help="Model of one role, or of all; may be repeated."
+    ),
+    mode: str = typer.Option(None, "--mode", help="plan, ask, auto-edit or auto."),
+    record: Path = typer.Option(None, "--record", metavar="FILE", help="Write the model's answers to a cassette."),
+    replay: Path = typer.Option(None, "--replay", metavar="FILE", help="Answer from a cassette, without a model."),
+    max_tokens: str = typer.Option(None, "--max-tokens", metavar="N", help="Tokens of the run; k and M may follow."),
+    max_time: str = typer.Option(None, "--max-time", metavar="TIME", help="Time of the run, such as 30m."),
+) -> int:
+    """Run a graph. Its own inputs may also be given as options, such as --no-approve-plan or --task=TEXT."""
+    from ..app.run import RunRequest, start_run
+    from .amounts import read_amount, read_duration
+    from .surface import drive, open_app
+
+    options: CliOptions = ctx.obj
+    request = RunRequest(
+        graph=graph,
+        text=_text(text, input_file),
+        inputs=read_pairs(inputs or []),
+        words=tuple(ctx.args),
+        record=_from(options, record),
+        replay=_from(options, replay),
+        max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
+        max_time_s=None if max_time is None else read_duration("--max-time", max_time),
+    )
+    context = open_app(options, {**read_models(model or []), "mode": mode})
+    return drive(options, context, lambda surface: start_run(context, request, surface))
+
+
+def read_pairs(texts: list[str]) -> dict[str, str]:
+    """Return NAME=VALUE texts as a map.
+
+    Raises:
+        UsageError: a text without `=`.
+    """
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"-i {text!r} is no NAME=VALUE.")
+        pairs[name] = value
+    return pairs
+
+
+def read_models(texts: list[str]) -> dict[str, str]:
+    """Return `-m` texts as settings; a text without a role names the model of every role.
+
+    Raises:
+        UsageError: a role that does not exist.
+    """
+    from ..app.models import model_flags
+
+    choices = {}
+    for text in texts:
+        role, equals, name = text.partition("=")
+        choices[role if equals else "main"] = name if equals else text
+    return model_flags(choices)
+
+
+def _text(text: str | None, input_file: str | None) -> str | None:
+    if input_file is None:
+        return text
+    if text is not None:
+        raise UsageError("The plain input is given twice: as an argument and by --input-file.")
+    if input_file == "-":
+        import sys
+
+        return sys.stdin.read()
+    try:
+        return Path(input_file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise UsageError(f"--input-file {input_file!r} cannot be read: {err}.") from err
+
+
+def _from(options: CliOptions, path: Path | None) -> Path | None:
+    return None if path is None else options.directory / path

@@ -1,0 +1,237 @@
+"""Where graphs are found: a file, the project, the user's folder, the shipped ones. Called by app/.
+
+What a repository brings is read only when its file is trusted. Every graph that comes back was checked.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..core.errors import Denied, GraphInvalid, UsageError
+from .faults import Fault, Position, invalid, listed, near
+from .read import read_file
+from .spec import GraphSpec
+from .validate import require_valid
+
+PROJECT_FOLDER = ".flow/graphs"
+SHIPPED_FOLDER = Path(__file__).parent / "builtin"
+
+Origin = Literal["project", "user", "shipped", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A checked graph. `library`: every graph below it, by name."""
+
+    spec: GraphSpec
+    library: dict[str, GraphSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEntry:
+    """One graph that can be asked for by name.
+
+    Attributes:
+        path: as messages show it.
+        fault: the first line of what is wrong with its file, "" when it reads well; then `name` is the file's.
+    """
+
+    name: str
+    description: str
+    path: str
+    origin: Origin
+    fault: str = ""
+
+
+def find_graph(
+    name_or_path: str,
+    *,
+    workspace: Path,
+    user_dir: Path,
+    is_trusted: Callable[[Path], bool],
+    tools: Collection[str] | None = None,
+    settings: Collection[str] | None = None,
+) -> Loaded:
+    """Return a graph, checked, with the graphs it runs.
+
+    Args:
+        name_or_path: a name, or a file (it has a folder or ends with .yaml or .yml; relative to the workspace), whose
+            first graph is meant.
+        user_dir: the user's own graphs; need not exist.
+        is_trusted: asked about every file that lies in the workspace.
+        tools, settings: known names, see `validate.check`; None = not checked.
+
+    Raises:
+        UsageError: no such graph or file.
+        GraphInvalid: it cannot be run; one line per fault.
+        Denied: the file belongs to the repository and is not trusted.
+    """
+    finder = _Finder(workspace.absolute(), user_dir, is_trusted)
+    if ".py:" in name_or_path:
+        raise GraphInvalid(f"{name_or_path}: graphs written in Python are not supported yet.")
+    if _is_path(name_or_path):
+        file = _File(workspace.absolute() / Path(name_or_path).expanduser(), "file")
+        if not file.path.is_file():
+            raise UsageError(f"There is no graph file {name_or_path!r}.", hint="See `flow graphs list` for names.")
+        spec = next(iter(finder.read(file).values()))
+    else:
+        file, spec = finder.by_name(name_or_path)
+    library, known = finder.library(file, spec)
+    require_valid(spec, library, tools=tools, settings=settings, graphs=known)
+    return Loaded(spec, library)
+
+
+def list_graphs(*, workspace: Path, user_dir: Path, is_trusted: Callable[[Path], bool]) -> list[GraphEntry]:
+    """Return the graphs that can be asked for by name, sorted; files that are not trusted are left out.
+
+    A project's graph hides the user's of that name, which hides the shipped one. A broken file stands in the list.
+    """
+    finder = _Finder(workspace.absolute(), user_dir, is_trusted)
+    found: dict[str, GraphEntry] = {}
+    for file in finder.named_files():
+        if finder.may_read(file):
+            for entry in finder.entries(file):
+                found.setdefault(entry.name, entry)
+    return [found[name] for name in sorted(found)]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    origin: Origin
+
+
+@dataclass(slots=True)
+class _Finder:
+    """One search. `graphs`: what was read so far, by file."""
+
+    workspace: Path
+    user_dir: Path
+    is_trusted: Callable[[Path], bool]
+    graphs: dict[Path, dict[str, GraphSpec]] = field(default_factory=dict)
+
+    def by_name(self, name: str) -> tuple[_File, GraphSpec]:
+        for file in self.named_files():
+            if (spec := self._declared(file, name)) is not None:
+                return file, spec
+        names = [entry.name for file in self.named_files() if self.may_read(file) for entry in self.entries(file)]
+        raise UsageError(
+            f"There is no graph {name!r}{near(name, names)}.",
+            hint=f"Known graphs: {listed(set(names))}.{self._untrusted_hint()}",
+        )
+
+    def library(self, file: _File, spec: GraphSpec) -> tuple[dict[str, GraphSpec], set[str]]:
+        """Return every graph below one, and the names that could be meant by a wrong one.
+
+        Raises:
+            GraphInvalid: one name means two graphs.
+        """
+        found: dict[str, tuple[_File, GraphSpec]] = {spec.name: (file, spec)}
+        known: set[str] = set()
+        waiting = [(file, spec)]
+        while waiting:
+            above, graph = waiting.pop()
+            for node in graph.nodes.values():
+                name = node.fields["graph"] if node.type == "graph" else ""
+                below = self._below(above, name) if name else None
+                if below is None:
+                    known |= {*self.graphs[above.path], *self._shipped_names()} if name else set()
+                elif name not in found:
+                    found[name] = below
+                    waiting.append(below)
+                elif found[name][0].path != below[0].path:
+                    raise invalid([_two_meanings(graph, node.name, name, found[name][1], below[1])])
+        return {name: below for name, (_, below) in found.items() if name != spec.name}, known
+
+    def _shipped_names(self) -> set[str]:
+        return {entry.name for file in _files(SHIPPED_FOLDER, "shipped") for entry in self.entries(file)}
+
+    def _below(self, above: _File, name: str) -> tuple[_File, GraphSpec] | None:
+        """Return the graph that a node means: same file, then same folder, then shipped; None when there is none."""
+        if name in self.graphs[above.path]:
+            return above, self.graphs[above.path][name]
+        for file in (*_files(above.path.parent, above.origin), *_files(SHIPPED_FOLDER, "shipped")):
+            if file.path != above.path and (spec := self._declared(file, name)) is not None:
+                return file, spec
+        return None
+
+    def _declared(self, file: _File, name: str) -> GraphSpec | None:
+        """Return the graph of that name from a file; a file that does not say the name is not read as a graph."""
+        if file.path not in self.graphs and not _mentions(file.path, name):
+            return None
+        return self.read(file).get(name)
+
+    def read(self, file: _File) -> dict[str, GraphSpec]:
+        if file.path not in self.graphs:
+            if not self.may_read(file):
+                raise Denied(
+                    f"{self.shown(file.path)} belongs to this repository and is not trusted.",
+                    hint=f"Look at it, then run `flow trust {shlex.quote(self.shown(file.path))}`.",
+                )
+            self.graphs[file.path] = read_file(file.path, self.shown(file.path))
+        return self.graphs[file.path]
+
+    def entries(self, file: _File) -> list[GraphEntry]:
+        shown = self.shown(file.path)
+        try:
+            graphs = self.read(file)
+        except GraphInvalid as err:
+            return [GraphEntry(file.path.stem, "", shown, file.origin, err.message.splitlines()[0])]
+        return [GraphEntry(spec.name, spec.description, shown, file.origin) for spec in graphs.values()]
+
+    def may_read(self, file: _File) -> bool:
+        if file.origin in ("user", "shipped") or file.path.parent.resolve() == SHIPPED_FOLDER.resolve():
+            return True
+        places = (file.path, file.path.resolve())
+        inside = any(place.is_relative_to(root) for place in places for root in self._roots())
+        return self.is_trusted(file.path) if inside or file.origin == "project" else True
+
+    def named_files(self) -> Iterator[_File]:
+        yield from _files(self.workspace / PROJECT_FOLDER, "project")
+        yield from _files(self.user_dir, "user")
+        yield from _files(SHIPPED_FOLDER, "shipped")
+
+    def shown(self, path: Path) -> str:
+        for root in self._roots():
+            if path.is_relative_to(root):
+                return path.relative_to(root).as_posix()
+        return str(path)
+
+    def _roots(self) -> tuple[Path, Path]:
+        return self.workspace, self.workspace.resolve()
+
+    def _untrusted_hint(self) -> str:
+        count = sum(not self.may_read(file) for file in _files(self.workspace / PROJECT_FOLDER, "project"))
+        return f" {count} more in {PROJECT_FOLDER} are not trusted; see `flow trust`." if count else ""
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or "\\" in text or text.endswith((".yaml", ".yml"))
+
+
+def _files(folder: Path, origin: Origin) -> list[_File]:
+    if not folder.is_dir():
+        return []
+    paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file())
+    return [_File(path, origin) for path in paths]
+
+
+def _mentions(path: Path, name: str) -> bool:
+    """Return whether a file seems to declare the name; saves parsing, and the faults of files nobody asked for."""
+    pattern = rf"""(?:^|[{{,])\s*["']?name["']?\s*:\s*["']?{re.escape(name)}["']?\s*(?:[,}}#]|$)"""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return re.search(pattern, text, re.MULTILINE) is not None
+
+
+def _two_meanings(graph: GraphSpec, node: str, name: str, first: GraphSpec, second: GraphSpec) -> Fault:
+    paths = f"{first.source.path} and {second.source.path}"
+    at: Position = graph.at("nodes", node, "graph")
+    return Fault(graph.source.path, at, f"graph {name!r} means two graphs in one run, of {paths}; rename one of them")

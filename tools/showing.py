@@ -1,0 +1,117 @@
+"""Effects as a person reads them before saying yes: the diff or the command, with nothing invisible in it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.effects import Command, FileWrite
+from .text_files import decode
+
+# Letters by category, yet drawn as nothing: Hangul fillers, the Braille blank, Mongolian and Khmer marks.
+_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0")
+_INVISIBLE_KINDS = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+# One variation selector after a character chooses its shape (kanji, emoji); more carry hidden data.
+_SELECTORS = re.compile("(?<=[\ufe00-\ufe0f\U000e0100-\U000e01ef])[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEffect:
+    """A title line, the whole diff or command below it, and the same as JSON data."""
+
+    title: str
+    body: str
+    payload: dict[str, Any]
+
+
+def visible(text: str) -> str:
+    """Return the text with every character that hides or turns round others written as its code point.
+
+    Line breaks and tabs stay.
+    """
+    text = _SELECTORS.sub(lambda match: _code_point(match.group()), text)
+    return "".join(_code_point(char) if _hides(char) else char for char in text)
+
+
+def _hides(char: str) -> bool:
+    if char in "\n\t":
+        return False
+    return char in _BLANKS or unicodedata.category(char) in _INVISIBLE_KINDS
+
+
+def _code_point(char: str) -> str:
+    return f"<U+{ord(char):04X}>"
+
+
+def show_effect(effect: FileWrite | Command, before: bytes | None) -> ShownEffect:
+    """Return an effect for a person.
+
+    Args:
+        before: the content a write replaces; None = the file is new.
+    """
+    if isinstance(effect, Command):
+        return _show_command(effect)
+    path = visible(effect.path)
+    diff = visible_diff(effect.path, before, effect.post)
+    title = f"Create {path}?" if before is None else f"Change {path}?"
+    return ShownEffect(title, diff, {"effect": "write", "path": path, "diff": diff})
+
+
+def _show_command(command: Command) -> ShownEffect:
+    argv = command.argv
+    is_line = len(argv) == 3 and argv[:2] == ("bash", "-c")
+    line = visible(argv[2] if is_line else shlex.join(argv))
+    where = "" if command.cwd == "." else f" in {visible(command.cwd)}"
+    payload: dict[str, Any] = {
+        "effect": "command",
+        "command": line,
+        "argv": [visible(part) for part in argv],
+        "cwd": visible(command.cwd),
+        "timeout_s": command.timeout_s,
+    }
+    if command.env:
+        payload["env"] = {visible(name): visible(value) for name, value in command.env.items()}
+    return ShownEffect(f"Run this command{where} (at most {command.timeout_s:g} s)?", line, payload)
+
+
+def visible_diff(path: str, before: bytes | None, after: bytes) -> str:
+    """Return a unified diff with everything in it visible; a binary file is told by its sizes."""
+    old = decode(before or b"")
+    new = decode(after)
+    if old is None or new is None:
+        return f"(binary: {len(before or b''):,} bytes before, {len(after):,} bytes after)"
+    old_text, new_text = old.text, new.text
+    if _all_crlf(old_text) and _all_crlf(new_text):
+        # Line ends that stay the same on every line would only be noise.
+        old_text, new_text = old_text.replace("\r\n", "\n"), new_text.replace("\r\n", "\n")
+    lines = difflib.unified_diff(
+        _lines(old_text), _lines(new_text), "/dev/null" if before is None else f"a/{path}", f"b/{path}"
+    )
+    remarks = _form_changes(old.encoding, bool(old.bom), new.encoding, bool(new.bom)) if before else ""
+    return visible("".join(_ended(line) for line in lines) + remarks)
+
+
+def _all_crlf(text: str) -> bool:
+    return text.count("\n") == text.count("\r\n")
+
+
+def _lines(text: str) -> list[str]:
+    # By "\n" only: splitlines would also break at characters that have to be shown.
+    return [line + "\n" for line in text.split("\n")[:-1]] + ([tail] if (tail := text.split("\n")[-1]) else [])
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith("\n") else line + "\n\\ No newline at end of file\n"
+
+
+def _form_changes(old_encoding: str, old_bom: bool, new_encoding: str, new_bom: bool) -> str:
+    changes = []
+    if old_encoding != new_encoding:
+        changes.append(f"encoding {old_encoding} -> {new_encoding}")
+    if old_bom != new_bom:
+        changes.append("byte order mark " + ("added" if new_bom else "removed"))
+    return f"({', '.join(changes)})\n" if changes else ""
