@@ -131,8 +131,8 @@ def memory_files(workspace: Path, trust: TrustStore) -> list[MemoryFile]:
     found = []
     for name in MEMORY_FILES:
         path = workspace / name
-        if path.is_file() and trust.is_trusted(path):
-            found.append(MemoryFile(name, path.read_text("utf-8", errors="replace")))
+        if path.is_file() and trust.covers(path, content := path.read_bytes()):
+            found.append(MemoryFile(name, content.decode("utf-8", errors="replace")))
     return found
 
 

@@ -189,20 +189,14 @@ def _check_embeddings(embed: EmbedSettings) -> Check:
     if find_spec("sentence_transformers") is None:
         fix = "Install flowloom[e5], or set embed.backend to none."
         return Check("embeddings", "fail", "sentence-transformers is not installed", fix)
-    fix = f"Copy the weights of {embed.model} into a folder and name it in embed.path."
     if not embed.path:
+        fix = f"Copy the weights of {embed.model} into a folder and name it in embed.path."
         return Check("embeddings", "fail", "no folder with weights is set", fix)
-    missing = missing_weights(Path(embed.path))
-    if missing:
-        return Check("embeddings", "fail", f"{embed.path} has no {', no '.join(missing)}", fix)
+    from ..retrieval.embeddings import SentenceTransformerEmbedder
+
+    try:
+        # Looks at the folder only; the weights are loaded with the first text.
+        SentenceTransformerEmbedder(Path(embed.path), embed.device, embed.model)
+    except ConfigError as err:
+        return Check("embeddings", "fail", err.message, err.hint)
     return Check("embeddings", "ok", f"{embed.model} in {embed.path}, on {embed.device}")
-
-
-def missing_weights(folder: Path) -> list[str]:
-    """Return what a folder lacks of a model's files; [] when it looks whole. Only names are looked at."""
-    wanted = {
-        "config.json": ("config.json",),
-        "tokenizer": ("tokenizer.json", "sentencepiece.bpe.model", "vocab.txt"),
-        "weights": ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"),
-    }
-    return [what for what, names in wanted.items() if not any((folder / name).is_file() for name in names)]

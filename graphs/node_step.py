@@ -20,7 +20,7 @@ from .spec import MODEL_NODES, GraphSpec, NodeSpec
 if TYPE_CHECKING:
     from .routing import Router
 
-State = Mapping[str, Any]
+State = dict[str, Any]
 Update = dict[str, Any]
 
 _PLAIN_FIELDS = frozenset({"call", "choices", "edits", "graph", "parse"})
@@ -104,7 +104,7 @@ class NodeStep:
         return NodeCall(
             path=path,
             visit=visit,
-            type=node.type,
+            kind=node.type,
             fields=self._fields(names),
             tools=node.tools,
             model=node.model or None,

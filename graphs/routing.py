@@ -13,7 +13,7 @@ from .expressions import evaluate
 from .facts import Facts
 from .spec import END, Always, Fan, GraphSpec, Route, Switch, When, route_targets
 
-State = Mapping[str, Any]
+State = dict[str, Any]
 
 
 class Router:

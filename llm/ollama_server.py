@@ -321,7 +321,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _line(part: Mapping[str, Any]) -> bytes:
-    return json.dumps(part, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(part, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _listing(name: str) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from .roles import ROLES
 
 def agent_task(call: NodeCall) -> AgentTask:
     """Return the agent a node describes: the preset of its type with everything the graph file overrides."""
-    role = ROLES[call.type]
+    role = ROLES[call.kind]
     return AgentTask(
         path=call.path,
         visit=call.visit,
-        role=call.type,
+        role=call.kind,
         prompt=str(call.fields["prompt"]).strip(),
         tools=role.tools if call.tools is None else call.tools,
-        model=call.model or call.type,
+        model=call.model or call.kind,
         budget=budget_of(role.budget, call.budget),
         schema=call.schema or role.schema,
         history=call.history,

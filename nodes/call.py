@@ -19,6 +19,7 @@ class NodeCall:
 
     Attributes:
         path: node path without the visit; `visit` counts from 1 within one invocation of the graph.
+        kind: name of the node type.
         fields: the type's own fields as values (prompt, run, show, call, with, message, ...).
         tools, model, budget, schema: None = what the type presets.
         history: conversation of the visit before, when the node continues it; () = fresh.
@@ -29,7 +30,7 @@ class NodeCall:
 
     path: str
     visit: int
-    type: str
+    kind: str
     fields: Mapping[str, Any]
     tools: tuple[str, ...] | None = None
     model: str | None = None

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from chromadb.api.client import Client
     from chromadb.api.models.Collection import Collection
 
 Vector = Sequence[float]
@@ -19,14 +20,10 @@ _UPSERT_BATCH = 5000  # chromadb 1.5.9 refuses more than 5,461
 _PROBE_DISTANCE = 1e-3
 
 
-class _Closeable(Protocol):
-    def close(self) -> None: ...
-
-
 class ChromaCache:
     """Finds near vectors by their ids. Made by `open_cache`."""
 
-    def __init__(self, client: _Closeable, collection: Collection) -> None:
+    def __init__(self, client: Client, collection: Collection) -> None:
         self._client = client
         self._collection = collection
         self.ids = frozenset(collection.get(include=[])["ids"])
@@ -77,9 +74,10 @@ def open_cache(folder: Path, name: str) -> ChromaCache | None:
     from chromadb.errors import ChromaError
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    client = None
+    client: Client | None = None
     try:
-        client = chromadb.PersistentClient(path=str(folder), settings=Settings(anonymized_telemetry=False))
+        # The declared type lacks close(), which the object has and which ends the library's hold on the files.
+        client = cast("Client", chromadb.PersistentClient(str(folder), Settings(anonymized_telemetry=False)))
         # No embedding function: the default one would fetch a model from the network.
         collection = client.get_or_create_collection(
             name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}

@@ -30,7 +30,8 @@ _LINES_AROUND = 15
 # Of a budget that map and code share.
 _MAP_SHARE = 1 / 3
 _NAMED_SCORE = 1.0
-_VALUE_KINDS = frozenset({"constant", "variable", "property"})
+# A plain word that is also the name of one of these is most often just a word.
+_COMMON_KINDS = frozenset({"constant", "variable", "property", "method", "prototype", "local", "impl"})
 
 
 class CodeRetriever:
@@ -85,9 +86,9 @@ class CodeRetriever:
         """Return the best hits for each source in the order of `sources`, their texts together within the budget.
 
         "map" gives outlines of files; beside "code" it takes a third of the budget, and "code" what is left. "code"
-        gives definitions that the query names, then the passages that match best; when no word matches, the beginnings
-        of the files that most others refer to. "docs" gives nothing here: documents are no part of a code index.
-        Files that changed since the last call are indexed first.
+        gives definitions that the query names, then the passages that match best; when nothing matches, the
+        beginnings of the files that most others refer to. "docs" gives nothing here: documents are no part of a
+        code index. Files that changed since the last call are indexed first.
 
         Args:
             budget: tokens; 0 or less gives no hits.
@@ -178,32 +179,33 @@ def _named_spans(snapshot: CodeSnapshot, query: str, names: QueryNames) -> list[
 
 
 def _marked_definitions(snapshot: CodeSnapshot, names: QueryNames) -> list[Definition]:
-    """Return up to three definitions of each name that is written as code, those within named classes first."""
+    """Return up to three definitions of each name that is written as code.
+
+    When one of a name lies within a type that is named too ("Type.method"), the name's others are not meant, and it
+    comes before the type as a whole.
+    """
     found = snapshot.find_definitions(names.marked)
     words = {*names.marked, *names.plain}
+    within: list[Definition] = []
     chosen: list[Definition] = []
     for name in names.marked:
-        same = [each for each in found if each.symbol.name == name]
-        same.sort(key=lambda each: _definition_order(each, words))
-        chosen += same[:_MOST_OF_A_NAME]
-    return chosen
+        same = sorted((each for each in found if each.symbol.name == name), key=_definition_order)
+        if meant := [each for each in same if each.symbol.parent.rsplit(".", 1)[-1] in words]:
+            within += meant[:_MOST_OF_A_NAME]
+        else:
+            chosen += same[:_MOST_OF_A_NAME]
+    return within + chosen
 
 
-def _definition_order(each: Definition, words: set[str]) -> tuple[bool, bool, bool, str, int]:
-    symbol = each.symbol
-    within_named = symbol.parent.rsplit(".", 1)[-1] in words
-    lesser = symbol.kind in ("prototype", "local")
+def _definition_order(each: Definition) -> tuple[bool, bool, str, int]:
+    lesser = each.symbol.kind in ("prototype", "local")
     in_tests = any(part.startswith("test") for part in each.path.lower().split("/"))
-    return (not within_named, lesser, in_tests, each.path, symbol.start_line)
+    return (lesser, in_tests, each.path, each.symbol.start_line)
 
 
 def _plain_definitions(snapshot: CodeSnapshot, names: QueryNames) -> list[Definition]:
     """Return the definitions of plain words that are names of one or two functions or types, so hardly by chance."""
-    found = [
-        each
-        for each in snapshot.find_definitions(names.plain)
-        if each.symbol.kind not in _VALUE_KINDS and each.symbol.kind != "local"
-    ]
+    found = [each for each in snapshot.find_definitions(names.plain) if each.symbol.kind not in _COMMON_KINDS]
     chosen: list[Definition] = []
     for name in names.plain:
         same = [each for each in found if each.symbol.name == name]

@@ -18,7 +18,7 @@ _WEIGHTS = "3.0, 2.0, 1.0"
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """An indexed piece of a file, lines 1-indexed and inclusive; a higher `score` is a better match, 0 = not searched."""
+    """A piece of a file, lines 1-indexed and inclusive; a higher `score` is a better match, 0 = not searched for."""
 
     path: str
     start_line: int

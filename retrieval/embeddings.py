@@ -1,4 +1,4 @@
-"""Embeddings with sentence-transformers from a local folder of weights. Built by app/ when `embed.backend` asks for it.
+"""Embeddings with sentence-transformers from a local folder of weights. Built by app/ when embed.backend says so.
 
 The library is loaded on the first text, never when an embedder is made; nothing is ever fetched from a network.
 """

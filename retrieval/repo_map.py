@@ -21,6 +21,7 @@ _MOST_DEFINERS = 5
 _MOST_EDGES_A_FILE = 40
 _MOST_LINES_A_FILE = 16
 _SHARES = 5
+_MOST_MISSES = 8  # so many files of which not even the path fits: the budget is used up
 _DAMPING = 0.7
 _ROUNDS = 25  # 0.7 ** 25 is 1e-4, below what changes an order that is worth anything
 _REFERENCE_WEIGHT = 0.35
@@ -78,13 +79,15 @@ class RepoMap:
         """
         hits: list[Hit] = []
         left = budget
+        misses = 0
         share = max(budget // _SHARES, 1)
         for outline, score in self.rank_files(query):
-            if left <= 0:
+            if left <= 0 or misses == _MOST_MISSES:
                 break
             text = self._render_file(outline, query, min(share, left), counter)
             cost = counter.count(f"{text}\n") if text else 0
             if not text or cost > left:
+                misses += 1
                 continue
             left -= cost
             hits.append(_map_hit(outline, text, score))

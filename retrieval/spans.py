@@ -46,7 +46,7 @@ class SpanFitter:
         self._texts: dict[str, FileText] = {}
 
     def add_all(self, spans: Iterable[Span]) -> None:
-        """Take spans in order of rank; what was taken before is not taken twice, what is too long is cut at its end."""
+        """Take spans in order of rank; nothing is taken twice, and what is too long is cut at its end."""
         for span in spans:
             for part in self._subtract_chosen(span):
                 self._add(part)
@@ -80,7 +80,12 @@ class SpanFitter:
         parts = [span]
         for other in self._chosen:
             parts = [rest for part in parts for rest in _subtract(part, other)]
-        return [part for part in parts if any(line.strip() for line in self._lines(part))]
+        return [trimmed for part in parts if (trimmed := self._trim(part))]
+
+    def _trim(self, span: Span) -> Span | None:
+        """Return the span without blank lines at its ends; None when it has no others."""
+        told = [at for at, line in enumerate(self._lines(span), start=span.start_line) if line.strip()]
+        return replace(span, start_line=told[0], end_line=told[-1]) if told else None
 
     def _cost(self, span: Span) -> int:
         """Return the tokens of the span's text and of the line above it that names it."""
@@ -127,7 +132,8 @@ def _subtract(span: Span, other: Span) -> list[Span]:
 
 
 def _touches(span: Span, other: Span) -> bool:
-    return replace(span, start_line=span.start_line - 1, end_line=span.end_line + 1).overlaps(other)
+    """Tell whether at most two lines lie between them: to repeat the name costs more than those."""
+    return replace(span, start_line=span.start_line - 3, end_line=span.end_line + 3).overlaps(other)
 
 
 def _join(first: Span, second: Span) -> Span:

@@ -146,9 +146,9 @@ def test_embeddings_that_are_off_are_fine(flow: Flow) -> None:
 def test_embeddings_without_weights_are_told(flow: Flow, tmp_path: Path) -> None:
     backend = "embed.backend=sentence-transformers"
     assert "no folder" in embeddings(flow, backend)["text"]
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"hidden_size": 384}')
     (tmp_path / "model.safetensors").write_text("")
     found = embeddings(flow, backend, f"embed.path={tmp_path}")
-    assert (found["status"], "has no tokenizer" in found["text"]) == ("fail", True)
+    assert (found["status"], "lacks tokenizer" in found["text"]) == ("fail", True)
     (tmp_path / "tokenizer.json").write_text("{}")
     assert embeddings(flow, backend, f"embed.path={tmp_path}")["status"] == "ok"

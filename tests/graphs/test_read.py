@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from flowloom.core.errors import GraphInvalid
 from flowloom.graphs.fields import parse_count, parse_duration
 from flowloom.graphs.read import read_file, read_text
 from flowloom.graphs.spec import Always, Fan, GraphSpec, Limits, Switch, When
 from flowloom.graphs.tree import MAX_BYTES, plain_scalar
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 SMALL = """\
 flow: 1
@@ -65,9 +66,9 @@ def test_yes_and_on_stay_texts() -> None:
 def test_every_attribute_of_an_agent_is_read() -> None:
     spec = one(
         with_node(
-            "{type: coder, prompt: p, model: light, tools: [grep], budget: {repo_map: 1k, code: 0}, history: continue,"
-            " output: {to: x}, limits: {model_calls: 5}, max_visits: 3, on_limit: b, each: state.xs, as: x, order: deps,"
-            " if: input.y, skipped: {n: 1}, on_error: b}"
+            "{type: coder, prompt: p, model: light, tools: [grep], budget: {repo_map: 1k, code: 0}, "
+            "history: continue, output: {to: x}, limits: {model_calls: 5}, max_visits: 3, on_limit: b, "
+            "each: state.xs, as: x, order: deps, if: input.y, skipped: {n: 1}, on_error: b}"
         )
     )
     node = spec.nodes["a"]
@@ -253,14 +254,21 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("", None), ("~", None), ("true", True), ("yes", "yes"), ("12", 12), ("0o17", 15), ("0x1F", 31), ("1e3", 1000.0)]
-    + [
-        ("1_000", "1_000"),
+    [
+        ("", None),
+        ("~", None),
+        ("true", True),
+        ("yes", "yes"),
+        ("12", 12),
         ("012", 12),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("1_000", "1_000"),
+        (".5", 0.5),
+        ("1e3", 1000.0),
+        ("1e999", "1e999"),
         ("2026-01-02", "2026-01-02"),
         ("1:30", "1:30"),
-        (".5", 0.5),
-        ("1e999", "1e999"),
     ],
 )
 def test_plain_scalars_follow_the_core_schema(text: str, value: object) -> None:
