@@ -14,8 +14,8 @@ from ..configs.trust import TrustStore
 from ..core.events import EventRecord, Phase
 from ..core.questions import Answer, Question
 
-Answerer = Callable[[Question], tuple[Answer, str] | None]
-"""Returns an answer and who gave it ("person" or "headless"); None = nobody can answer now."""
+Answerer = Callable[[Question], Answer | None]
+"""Returns an answer; None = nobody can answer now."""
 
 
 class Watcher(Protocol):

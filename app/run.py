@@ -23,6 +23,7 @@ from ..runs.blobs import BlobStore
 from ..runs.changes import baseline, require_git
 from ..runs.limits import RunLimits
 from ..runs.store import RunRow, RunStore
+from ..tools.registry import TOOLS
 from .compose import RunParts, code_retriever, git_facts, node_deps
 from .context import Answerer, AppContext, Surface, runs_db
 from .models import ModelPool, connect, normaliser, replay_server
@@ -31,6 +32,10 @@ from .verify import verify_command
 
 if TYPE_CHECKING:
     from ..runs.runner import Outcome
+
+
+GRAPH_SETTINGS = ("verify", "check")
+"""The settings that a graph file may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,8 @@ def load_graph(context: AppContext, name: str) -> Loaded:
         workspace=context.workspace,
         user_dir=context.dirs.config / "graphs",
         is_trusted=context.trust.is_trusted,
+        tools=tuple(TOOLS),
+        settings=GRAPH_SETTINGS,
     )
 
 
@@ -189,7 +196,8 @@ async def _drive(
     flow = Flow(loaded.spec, loaded.library, deps, _facts(context, row))
     try:
         async with open_saver(store.path) as saver:
-            return await Runner(row, store, sink, _timed(surface.answerer, gate)).drive(flow, saver)
+            outcome = await Runner(row, store, sink, _timed(surface.answerer, gate)).drive(flow, saver)
+        return replace(outcome, diff=await asyncio.to_thread(deps.changes.diff))
     finally:
         retriever.close()
         await pool.aclose()
@@ -198,7 +206,7 @@ async def _drive(
 def _timed(answerer: Answerer, gate: RunLimits) -> Answerer:
     """Return the answerer with a person's thinking left out of the run's time."""
 
-    def answer(question: Question) -> tuple[Answer, str] | None:
+    def answer(question: Question) -> Answer | None:
         with gate.paused():
             return answerer(question)
 
@@ -206,7 +214,7 @@ def _timed(answerer: Answerer, gate: RunLimits) -> Answerer:
 
 
 def _facts(context: AppContext, row: RunRow) -> Facts:
-    settings = {"verify": row.options["verify"], "check": context.settings.check or None}
+    settings = dict(zip(GRAPH_SETTINGS, (row.options["verify"], context.settings.check or None), strict=True))
     return Facts(settings=settings, run={"id": row.id}, git=git_facts(context.workspace))
 
 
@@ -283,8 +291,8 @@ def _answer_first(store: RunStore, row: RunRow, answer: tuple[str, Answer] | Non
     if answer is None:
         return
     question_id, given = answer
-    store.close_question(row.id, question_id, given, "person")
-    StoreSink(store, row.id, surface.watcher).emit("", QuestionAnswered(question_id, given.choice, "person"))
+    store.close_question(row.id, question_id, given)
+    StoreSink(store, row.id, surface.watcher).emit("", QuestionAnswered(question_id, given.choice, given.by))
 
 
 def _title(inputs: Mapping[str, Any], positional: str) -> str:

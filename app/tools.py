@@ -91,7 +91,7 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
         given = surface.answerer(question)
         if given is None:
             raise Denied(f"{name} needs a person's yes, and nobody can be asked.", hint="Allow it with -c mode=auto.")
-        return given[0]
+        return given
 
     tool_context = ToolContext(context.workspace, blobs, retriever, offered=(name,))
     return await run_call(ToolCall("call", name, dict(args)), {name: spec}, tool_context, effects, "call", ask)

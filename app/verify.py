@@ -33,6 +33,6 @@ def verify_command(context: AppContext, surface: Surface, mode: str) -> Command:
     if given is None:
         surface.watcher.notice(f"Nobody was there to allow `{line}`: set it with -c verify='{line}'. Not verified.")
         return None
-    agreed = given[0].choice == "yes"
+    agreed = given.choice == "yes"
     set_verify(context.dirs, context.workspace, detected if agreed else "")
     return detected if agreed else None

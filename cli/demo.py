@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ..core.errors import RunFailed
-from .context import CliOptions
+from .context import CliOptions, app_context
 
 if TYPE_CHECKING:
     from ..app.context import AppContext
@@ -23,10 +23,8 @@ def demo(
     """Make a sample repository with a failing test and let plan-and-code mend it."""
     import tempfile
 
-    from .surface import open_app
-
     options: CliOptions = ctx.obj
-    context = open_app(options)
+    context = app_context(options)
     if folder is not None:
         return _play(options, context, options.directory / folder, scripted)
     with tempfile.TemporaryDirectory(prefix="flow-demo-") as temporary:

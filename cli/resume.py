@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .context import CliOptions
+from .context import CliOptions, app_context
 
 if TYPE_CHECKING:
     from ..app.context import AppContext
@@ -28,10 +28,10 @@ def resume(
     from ..app.run import ResumeRequest, resume_run
     from .amounts import read_amount, read_duration
     from .run import read_models
-    from .surface import drive, open_app
+    from .surface import drive
 
     options: CliOptions = ctx.obj
-    context = open_app(options)
+    context = app_context(options)
     request = ResumeRequest(
         ref=ref,
         answer=_answer(context, ref, answer) if answer else None,

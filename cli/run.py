@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from ..core.errors import UsageError
-from .context import CliOptions
+from .context import CliOptions, app_context
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
     """Run a graph. Its own inputs may also be given as options, such as --no-approve-plan or --task=TEXT."""
     from ..app.run import RunRequest, start_run
     from .amounts import read_amount, read_duration
-    from .surface import drive, open_app
+    from .surface import drive
 
     options: CliOptions = ctx.obj
     request = RunRequest(
@@ -41,7 +41,7 @@ def run(
         max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
         max_time_s=None if max_time is None else read_duration("--max-time", max_time),
     )
-    context = open_app(options, {**read_models(model or []), "mode": mode})
+    context = app_context(options, {**read_models(model or []), "mode": mode})
     return drive(options, context, lambda surface: start_run(context, request, surface))
 
 

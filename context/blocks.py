@@ -38,7 +38,7 @@ def map_text(hits: Sequence[Hit]) -> str:
 
 
 def cut_to_tokens(text: str, budget: int, counter: TokenCounter) -> str:
-    """Return the longest run of whole lines from the start within the budget, with a note when lines were left out."""
+    """Return the longest run of whole lines from the start within the budget, with a note of what is left out."""
     if counter.count(text) <= budget:
         return text
     lines = text.splitlines()

@@ -9,7 +9,7 @@ from string import Template
 
 @cache
 def load_prompt(package: str, name: str) -> str:
-    """Return the text of `prompts/<name>.md` in one of our packages ("context", "nodes"), without the last newline."""
+    """Return the text of `prompts/<name>.md` in one of our packages ("context", "nodes"), stripped."""
     root = __package__.rsplit(".", 1)[0]
     return files(f"{root}.{package}").joinpath("prompts", f"{name}.md").read_text("utf-8").strip()
 

@@ -145,7 +145,7 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """One stored event. `seq` counts from 1 within its run; `at` is UTC, ISO 8601; `node` is "" for the run itself."""
+    """One stored event. `seq` counts from 1 in its run; `at` is UTC, ISO 8601; `node` is "" for the run itself."""
 
     run_id: str
     seq: int

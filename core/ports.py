@@ -191,8 +191,22 @@ class EffectRunner(Protocol):
 class StepGate(Protocol):
     """Checked before anything is spent: limits and a requested stop."""
 
-    def before_node(self, node: str) -> None:
-        """Raises: LimitReached, WallTimeReached, RunInterrupted."""
+    def before_node(self, node: str) -> bool:
+        """Return whether the visit is new to this process: after a question a node runs again from its top.
+
+        A visit that began before is not held to the number of node runs again.
+
+        Raises:
+            LimitReached, WallTimeReached, RunInterrupted.
+        """
+        ...
+
+    def before_tool(self, node: str, call_id: str) -> bool:
+        """Return whether the call is new to this process, as for nodes.
+
+        Raises:
+            WallTimeReached, RunInterrupted.
+        """
         ...
 
     def before_model_call(self, node: str) -> None:

@@ -53,17 +53,24 @@ class Question:
         )
 
 
+AnsweredBy = Literal["person", "headless"]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A person's answer: one of the choices, and a value where the question edits one (None = unedited)."""
+    """An answer: one of the choices, and a value where the question edits one (None = unedited).
+
+    `reason` is what a person added for the model; `by` tells a person's answer from the question's own headless one.
+    """
 
     choice: str
     value: Any = None
     reason: str = ""
+    by: AnsweredBy = "person"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"choice": self.choice, "value": self.value, "reason": self.reason}
+        return {"choice": self.choice, "value": self.value, "reason": self.reason, "by": self.by}
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Answer:
-        return Answer(choice=data["choice"], value=data.get("value"), reason=data.get("reason", ""))
+        return Answer(data["choice"], data.get("value"), data.get("reason", ""), data.get("by", "person"))

@@ -41,7 +41,8 @@ class Flow:
 
     def compile(self, saver: Any = None) -> Any:
         """Return the LangGraph graph. Without a saver it takes that of the run it is invoked in."""
-        graph = StateGraph(schema_of(self._spec))
+        # The channels are known only from the file, so no static type describes them.
+        graph: Any = StateGraph(schema_of(self._spec))
         router = Router(self._spec, self._facts)
         for name, node in self._spec.nodes.items():
             step = NodeStep(self._spec, node, self._node_type(node), router, self._deps, self._facts)
@@ -55,7 +56,7 @@ class Flow:
         return {"input": dict(inputs), "path": path, "visits": {}, "failed": None}
 
     def outcome(self, state: Mapping[str, Any]) -> tuple[Any, str, int]:
-        """Return (output, message, exit code); the message is "" and the code 0 unless a fail node ended the graph."""
+        """Return (output, message, exit code); "" and 0 unless a fail node ended the graph."""
         if failed := state.get("failed"):
             return None, failed["message"], failed["exit"]
         names = self._facts.names(state["input"], state_values(self._spec, state))

@@ -54,7 +54,8 @@ def schema_of(spec: GraphSpec) -> Any:
 
     The engine's own:
         input: the graph's inputs. path: prefix of its nodes' paths, "" at the top.
-        visits: visits by node. cursor: items and position of an `each` under way, None when it is done.
+        visits: visits by node, the last one's number. forgiven: of these, how many no longer count against its limit,
+            since a person answered. cursor: items and position of an `each` under way, None when it is done.
         out: last value of each node whose edges look at it. diverted: nodes that failed into their `on_error`.
         histories: conversations of nodes that continue them. failed: {message, exit} of a fail node.
     """
@@ -62,6 +63,7 @@ def schema_of(spec: GraphSpec) -> Any:
         "input": dict[str, Any],
         "path": str,
         "visits": Annotated[dict[str, int], merge],
+        "forgiven": Annotated[dict[str, int], merge],
         "cursor": Annotated[dict[str, Any], merge],
         "out": Annotated[dict[str, Any], merge],
         "diverted": Annotated[dict[str, bool], merge],
@@ -92,6 +94,11 @@ def written(key: StateKey, value: Any) -> Any:
     if key.reduce == "union":
         return list(value) if isinstance(value, list) else [value]
     return value
+
+
+def replaced(key: StateKey, value: Any) -> Any:
+    """Return a person's edit as a write that takes the place of all the key holds, past its reducer."""
+    return value if key.reduce == "replace" else {"__overwrite__": value}
 
 
 def state_values(spec: GraphSpec, channels: Mapping[str, Any]) -> Values:

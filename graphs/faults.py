@@ -10,7 +10,7 @@ from ..core.errors import GraphInvalid
 
 MAX_FAULTS = 50
 """How many faults one message shows."""
-MAX_LISTED = 12
+MAX_LISTED = 16
 """How many names a message lists before it says how many there are."""
 
 
@@ -49,7 +49,7 @@ def near(name: str, options: Iterable[str]) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return the names for the end of a message, sorted, cut after a dozen; "none" when there are none."""
+    """Return the names for the end of a message, sorted, cut after `MAX_LISTED`; "none" when there are none."""
     ordered = sorted(names)
     if len(ordered) > MAX_LISTED:
         return f"{', '.join(ordered[:MAX_LISTED])} and {len(ordered) - MAX_LISTED} more"

@@ -13,7 +13,7 @@ from ..core.schemas import SCHEMAS, order_steps
 from ..nodes.call import NodeCall, NodeResult, NodeType
 from ..nodes.deps import NodeDeps
 from .channels import STATE_PREFIX, state_values, written
-from .expressions import evaluate, render
+from .expressions import evaluate, render, render_text
 from .facts import Facts
 from .spec import MODEL_NODES, GraphSpec, NodeSpec
 
@@ -25,6 +25,8 @@ Update = dict[str, Any]
 
 _PLAIN_FIELDS = frozenset({"call", "choices", "edits", "graph", "parse"})
 """Fields that are never templates."""
+_TEXT_FIELDS = frozenset({"prompt", "show", "message"})
+"""Fields that are read by a model or a person: always filled to a text."""
 
 
 class NodeStep:
@@ -123,6 +125,8 @@ class NodeStep:
                 fields[key] = value
             elif key == "run" and isinstance(value, dict):
                 fields[key] = {"command": evaluate(value["command"], names)}
+            elif key in _TEXT_FIELDS:
+                fields[key] = render_text(value, names)
             else:
                 fields[key] = render(value, names)
         if edits := fields.get("edits"):

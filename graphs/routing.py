@@ -94,7 +94,8 @@ class Router:
     def _within_limit(self, target: str, state: State) -> str:
         for _ in self._spec.nodes:
             node = self._spec.nodes[target]
-            if node.max_visits is None or state["visits"].get(target, 0) < node.max_visits:
+            counted = state["visits"].get(target, 0) - state.get("forgiven", {}).get(target, 0)
+            if node.max_visits is None or counted < node.max_visits:
                 return target
             target = node.on_limit
         raise RunFailed(f"{target}: every node of its on_limit chain has used up its visits.")

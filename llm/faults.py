@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -41,14 +42,14 @@ class Silence(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Verdict:
     """The error a person or the model gets in the end, and whether to ask again before."""
 
     error: FlowError
     retry: Retry
 
 
-def judge(err: Exception, *, url: str, model: str, replaying: bool) -> Fault:
+def judge(err: Exception, *, url: str, model: str, replaying: bool) -> Verdict:
     """Return what a failed attempt means.
 
     Args:
@@ -58,22 +59,36 @@ def judge(err: Exception, *, url: str, model: str, replaying: bool) -> Fault:
     if isinstance(err, Refused):
         return _judge_refusal(err, url, model, replaying)
     if isinstance(err, BrokenStream):
-        return Fault(ModelFault(f"the reply of model {model!r} broke: {err}."), "few")
+        return Verdict(ModelFault(f"the reply of model {model!r} broke: {err}."), "few")
     if isinstance(err, Silence):
-        return Fault(unreachable(url, str(err)), "outage")
-    if isinstance(err, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
-        return Fault(unreachable(url, "this is no address of a server"), "never")
+        return Verdict(unreachable(url, str(err)), "outage")
     if isinstance(err, httpx.ConnectTimeout):
-        return Fault(unreachable(url, "it did not accept a connection in time"), "outage")
+        return Verdict(unreachable(url, "it did not accept a connection in time"), "outage")
     if isinstance(err, httpx.ConnectError):
-        return Fault(unreachable(url, connect_reason(err)), "outage")
-    return Fault(unreachable(url, f"the connection broke ({type(err).__name__}: {err})"), "outage")
+        return Verdict(unreachable(url, connect_reason(err)), "outage")
+    return Verdict(unreachable(url, f"the connection broke ({type(err).__name__}: {err})"), "outage")
 
 
 def unreachable(url: str, reason: str, *, hint: str = "") -> ModelUnavailable:
     """Return the error for a server that does not answer as it should."""
     usual = "Start it with `ollama serve`, or name another server with `-c server.url=URL`."
     return ModelUnavailable(f"no model server answers at {url!r}: {reason}.", hint=hint or usual)
+
+
+def check_url(url: str) -> tuple[str, int | None]:
+    """Return host and port of a server's address; port None = the scheme's own.
+
+    Raises:
+        ModelUnavailable: it is no http or https address.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as err:
+        raise unreachable(url, f"this is no address of a server ({err})") from err
+    if parts.scheme not in ("http", "https") or not host:
+        raise unreachable(url, "this is no address of a server; it has the form http://HOST:PORT")
+    return host, port
 
 
 def missing_model(model: str, url: str) -> ModelUnavailable:
@@ -108,22 +123,22 @@ def next_delay(retry: Retry, retries: int, waited_s: float, patience_s: float) -
     return None if waited_s + delay > patience_s else delay
 
 
-def _judge_refusal(err: Refused, url: str, model: str, replaying: bool) -> Fault:
+def _judge_refusal(err: Refused, url: str, model: str, replaying: bool) -> Verdict:
     if _UNREADABLE_CALL.search(err.text):
         text = f"Your tool call could not be read, so nothing ran. The server says: {err.text}. Send the call again."
-        return Fault(ReplyInvalid(text), "never")
+        return Verdict(ReplyInvalid(text), "never")
     if replaying and err.status == 409:
-        return Fault(CassetteMismatch(err.text), "never")
+        return Verdict(CassetteMismatch(err.text), "never")
     if _TOO_LARGE.search(err.text):
         hint = "Take a smaller model with `-m NAME` or a smaller window with `-c models.num_ctx=N`."
-        return Fault(ModelUnavailable(f"model {model!r} does not fit: {err.text}.", hint=hint), "never")
+        return Verdict(ModelUnavailable(f"model {model!r} does not fit: {err.text}.", hint=hint), "never")
     if err.status == 200:
-        return Fault(ModelFault(f"model {model!r} failed while it was answering: {err.text}."), "few")
+        return Verdict(ModelFault(f"model {model!r} failed while it was answering: {err.text}."), "few")
     if err.status >= 500:
         reason = f"HTTP {err.status}, {err.text}"
         hint = "Look at the server's log, or name another server with `-c server.url=URL`."
-        return Fault(unreachable(url, reason, hint=hint), "outage")
-    return Fault(_client_error(err, url, model), "never")
+        return Verdict(unreachable(url, reason, hint=hint), "outage")
+    return Verdict(_client_error(err, url, model), "never")
 
 
 def _client_error(err: Refused, url: str, model: str) -> FlowError:

@@ -16,7 +16,7 @@ from ..core.errors import ModelFault, ReplyCut, ReplyInvalid
 from ..core.events import Phase
 from ..core.messages import CallKey, ModelReply, ModelRequest, ToolCall, Usage
 from .cassette import CALL_HEADER, Recorder
-from .faults import BrokenStream, Refused, Silence, judge, next_delay
+from .faults import BrokenStream, Refused, Silence, check_url, judge, next_delay
 from .roles import check_roles
 from .tokens import tool_json
 
@@ -45,6 +45,9 @@ class OllamaChat:
         retry_patience_s: seconds of asking again, from the first failure on.
         recorder: gets every finished call; None = nothing is recorded.
         tag_calls: send each call's key in a header, for a server that replays a cassette.
+
+    Raises:
+        ModelUnavailable: `url` is no http or https address.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class OllamaChat:
     ) -> None:
         from .chat_ollama import FlowChatOllama
 
+        check_url(url)
         self.name = model
         self.window = window
         self._url = url
@@ -109,16 +113,16 @@ class OllamaChat:
             exchange = Exchange(headers=self._headers(request.key))
             try:
                 return await self._attempt(request, exchange, on_progress)
-            except (Refused, BrokenStream, Silence, httpx.HTTPError, httpx.InvalidURL) as err:
-                fault = judge(err, url=self._url, model=self.name, replaying=self._tag_calls)
-                if isinstance(fault.error, ReplyInvalid):
+            except (Refused, BrokenStream, Silence, httpx.HTTPError) as err:
+                verdict = judge(err, url=self._url, model=self.name, replaying=self._tag_calls)
+                if isinstance(verdict.error, ReplyInvalid):
                     # The server could not read the model's call: a finished answer, which a replay must repeat.
                     self._record(request.key, exchange.body, [{"error": str(err)}])
                 now = time.monotonic()
                 first_failure = now if first_failure is None else first_failure
-                delay_s = next_delay(fault.retry, retries, now - first_failure, self._retry_patience_s)
+                delay_s = next_delay(verdict.retry, retries, now - first_failure, self._retry_patience_s)
                 if delay_s is None:
-                    raise fault.error from err
+                    raise verdict.error from err
             retries += 1
             await asyncio.sleep(delay_s)
 

@@ -10,12 +10,11 @@ import threading
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from ..core.errors import ModelUnavailable
-from .faults import connect_reason, missing_model, unreachable
+from .faults import check_url, connect_reason, missing_model, unreachable
 from .ollama import http_options
 
 LARGEST_DEFAULT_WINDOW = 32768
@@ -163,9 +162,10 @@ def _only_embeds(model: dict[str, Any]) -> bool:
 
 async def _ask(url: str, timeout_s: float, *requests: tuple[str, str, dict[str, str] | None]) -> list[Any]:
     """Return the JSON objects answered to (method, path, body), asked side by side; all within `timeout_s`."""
+    host, port = check_url(url)
     try:
         async with asyncio.timeout(timeout_s):
-            await _resolve(url)
+            await _resolve(host, port)
             async with httpx.AsyncClient(base_url=url, **http_options(url, httpx.Timeout(timeout_s))) as http:
                 asked = [http.request(method, path, json=body) for method, path, body in requests]
                 responses = await asyncio.gather(*asked)
@@ -175,14 +175,12 @@ async def _ask(url: str, timeout_s: float, *requests: tuple[str, str, dict[str, 
         raise unreachable(url, connect_reason(err), hint=_NEXT_STEP) from err
     except OSError as err:
         raise unreachable(url, "its host name is not known", hint=_NEXT_STEP) from err
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as err:
-        raise unreachable(url, "this is no address of a server", hint=_NEXT_STEP) from err
     except httpx.HTTPError as err:
         raise unreachable(url, f"it does not speak HTTP ({type(err).__name__})", hint=_NEXT_STEP) from err
     return [_json(response, url) for response in responses]
 
 
-async def _resolve(url: str) -> None:
+async def _resolve(host: str, port: int | None) -> None:
     """Look the host name up in a thread that nobody waits for.
 
     The event loop's own look-up runs in a thread that is joined when the loop ends, so a name server that does not
@@ -190,12 +188,7 @@ async def _resolve(url: str) -> None:
 
     Raises:
         OSError: the name is not known.
-        ValueError: the address has no usable host or port.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"no host in {url!r}")
-    host, port = parts.hostname, parts.port
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -213,6 +206,8 @@ async def _resolve(url: str) -> None:
             socket.getaddrinfo(host, port)
         except OSError as err:
             error = err
+        except UnicodeError as err:
+            error = OSError(str(err))  # a label too long or empty
         # The loop may have ended meanwhile, after the time limit.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, error)

@@ -26,6 +26,8 @@ _PIECE = re.compile(
 )
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
+_RUN = re.compile(r"(.)\1*", re.DOTALL)
+
 # The costs below are means over Python, JavaScript, Markdown, JSON and Japanese texts counted with cl100k; this
 # factor carries them past cl100k x 1.1 in the worst samples of ordinary text (figures: tests/llm/test_tokens.py).
 _SAFETY = 1.25
@@ -79,7 +81,7 @@ def _piece_cost(piece: tuple[str, ...]) -> float:
     if digits:
         return (len(digits) + 2) // 3
     if line:
-        return 0.7
+        return _line_cost(line)
     if wide:
         return sum(map(_wide_cost, wide))
     return 1.0
@@ -88,7 +90,19 @@ def _piece_cost(piece: tuple[str, ...]) -> float:
 def _space_cost(space: str, before_digit: bool) -> float:
     if len(space) == 1 and not before_digit:
         return 0.03  # it belongs to the word that follows
-    return 0.9 + len(space) // 70
+    if space.count(" ") == len(space):
+        return 0.95 + len(space) // 80
+    return sum(0.95 + len(run[0]) // 16 for run in _RUN.finditer(space))
+
+
+def _line_cost(line: str) -> float:
+    if len(line) == 1:
+        return 0.7
+    space = line.rstrip("\r\n")
+    ends = len(line) - len(space)
+    # Runs of CRLF are hardly in any vocabulary, runs of LF are.
+    cost = 0.7 + (ends - 1) * (0.14 if "\r" in line else 0.07)
+    return cost if len(space) <= 1 else cost + 0.5 + _space_cost(space, False)
 
 
 @lru_cache(65536)
@@ -143,9 +157,10 @@ def _kanji_cost(char: str) -> float:
     return 1.5 if encoded[0] < 0x98 else 2.3
 
 
-# (first code point beyond the range, tokens a character): Latin, Cyrillic to Arabic, symbols, CJK marks, hiragana,
-# katakana, rare ideographs, hangul, private use, half and full width; emoji and all beyond fall to 3 bytes.
+# (first code point beyond the range, tokens a character): controls, Latin, Cyrillic to Arabic, symbols, CJK marks,
+# hiragana, katakana, rare ideographs, hangul, private use, half and full width; emoji and all beyond fall to 3 bytes.
 _WIDE_COSTS = (
+    (0xA0, 2.0),
     (0x250, 0.9),
     (0x700, 1.0),
     (0x3000, 2.2),

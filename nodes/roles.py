@@ -1,4 +1,4 @@
-"""Role presets: what planner, coder, reviewer, sub_agent, agent and llm nodes bring when a graph file says nothing else."""
+"""Role presets: what planner, coder, reviewer, sub_agent, agent and llm nodes bring by themselves."""
 
 from __future__ import annotations
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
+import time
 from typing import Any
 
 from ..core.effects import Command
 from ..core.errors import RunFailed, UsageError
-from ..core.events import ToolEnded
+from ..core.events import ToolEnded, ToolStarted
 from ..core.ports import CallRef
 from .agent_loop import ask_person
 from .call import NodeCall, NodeResult
@@ -19,12 +21,15 @@ DEFAULT_TIMEOUT_S = 600.0
 async def run_shell(call: NodeCall, deps: NodeDeps) -> NodeResult:
     """Return {exit_code, text}; with `parse: json` the parsed output instead, and a failing command is an error."""
     argv = _argv(call)
+    deps.events.emit(call.label, ToolStarted("run", "command", shlex.join(argv)[:120]))
     deps.events.progress(call.label, "running command")
+    started = time.monotonic()
     # Category "read": the person who wrote the graph or the setting has already decided that it may run.
     command = Command(argv, call.timeout_s or DEFAULT_TIMEOUT_S, env=call.fields.get("env") or {}, category="read")
     result = await deps.toolbox.effects.run(CallRef(call.label, "run"), command, "read", ask_person)
+    seconds = time.monotonic() - started
     deps.events.emit(
-        call.label, ToolEnded("run", argv[-1], not result.exit_code, 0.0, result.files, result.text[-400:])
+        call.label, ToolEnded("run", "command", not result.exit_code, seconds, result.files, result.text[-400:])
     )
     summary = f"exit code {result.exit_code}"
     if call.fields.get("parse") == "json":

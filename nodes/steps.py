@@ -40,7 +40,7 @@ async def run_human(call: NodeCall, deps: NodeDeps) -> NodeResult:
     if answer.choice not in question.choices:
         raise RunFailed(f"{call.path}: {answer.choice!r} is not one of {', '.join(question.choices)}.")
     edited = {edits: answer.value} if edits and answer.value is not None else {}
-    return NodeResult({"choice": answer.choice}, answer.choice, state=edited, resets=True)
+    return NodeResult({"choice": answer.choice}, answer.choice, state=edited, resets=answer.by == "person")
 
 
 async def run_set(call: NodeCall, deps: NodeDeps) -> NodeResult:

@@ -15,7 +15,17 @@ from typing import TypeVar
 from .chunks import cut_chunks
 from .code_snapshot import CodeSnapshot, passage_text
 from .code_store import CodeStore, is_corrupt, is_locked, refusal, transaction
-from .files import MAX_FILE_BYTES, FileStat, Listing, Skipped, TextContent, list_files, read_text, split_lines
+from .files import (
+    MAX_FILE_BYTES,
+    MAX_FILES,
+    FileStat,
+    Listing,
+    Skipped,
+    TextContent,
+    list_files,
+    read_text,
+    split_lines,
+)
 from .languages import language_of
 from .parse import Parsed, parse_definitions
 from .tokenise import count_identifiers, index_text
@@ -78,11 +88,13 @@ class CodeIndex:
         cache_dir: Path,
         *,
         max_file_bytes: int = MAX_FILE_BYTES,
+        max_files: int = MAX_FILES,
         notify: Callable[[str], None] = ignore_notice,
     ) -> None:
         self.workspace = workspace
         self._store = CodeStore(workspace, cache_dir)
         self._max_file_bytes = max_file_bytes
+        self._max_files = max_files
         self._notify = notify
 
     @property
@@ -132,7 +144,7 @@ class CodeIndex:
             raise refusal(self.path, err) from err
 
     def _refresh(self, db: sqlite3.Connection) -> RefreshReport:
-        listing = list_files(self.workspace, self._max_file_bytes)
+        listing = list_files(self.workspace, self._max_file_bytes, self._max_files)
         updated = removed = 0
         if _differs(_read_known(db), listing):
             try:

@@ -12,7 +12,7 @@ from ..core.hits import Hit, Source
 from ..core.ports import Embedder, TokenCounter
 from .code_index import CodeIndex, RefreshReport, ignore_notice
 from .code_snapshot import CodeSnapshot, Definition, Passage
-from .files import MAX_FILE_BYTES
+from .files import MAX_FILE_BYTES, MAX_FILES
 from .fusion import fuse_ranks
 from .query_names import FileMention, QueryNames, read_names, resolve_file
 from .repo_map import MapQuery, RepoMap
@@ -54,9 +54,12 @@ class CodeRetriever:
         embedder: Embedder | None = None,
         *,
         max_file_bytes: int = MAX_FILE_BYTES,
+        max_files: int = MAX_FILES,
         notify: Callable[[str], None] = ignore_notice,
     ) -> None:
-        self.index = CodeIndex(workspace, cache_dir, max_file_bytes=max_file_bytes, notify=notify)
+        self.index = CodeIndex(
+            workspace, cache_dir, max_file_bytes=max_file_bytes, max_files=max_files, notify=notify
+        )
         self._counter = counter
         self._vectors: VectorIndex | None = None
         if embedder is not None:
@@ -114,11 +117,13 @@ class CodeRetriever:
         return [hit for source in dict.fromkeys(sources) for hit in hits.get(source, [])]
 
     def _retrieve_code(self, snapshot: CodeSnapshot, query: str, names: QueryNames, budget: int) -> list[Hit]:
-        spans = [*_named_spans(snapshot, query, names), *self._matching_spans(snapshot, query)]
-        if not spans:
-            spans = list(self._first_spans(snapshot))
+        named = _named_spans(snapshot, query, names)
+        matching = self._matching_spans(snapshot, query)[:_MOST_SPANS]
+        # The rest of a named definition that was cut comes last: it must not take the room that the cut made.
+        rest = [span for span in matching if any(span.lies_in(other) for other in named)]
+        spans = [*named, *(span for span in matching if span not in rest), *rest]
         fitter = SpanFitter(snapshot, self._counter, budget)
-        fitter.add_all(spans[:_MOST_SPANS])
+        fitter.add_all(spans or self._first_spans(snapshot))
         return fitter.hits()
 
     def _matching_spans(self, snapshot: CodeSnapshot, query: str) -> list[Span]:
@@ -181,20 +186,19 @@ def _named_spans(snapshot: CodeSnapshot, query: str, names: QueryNames) -> list[
 def _marked_definitions(snapshot: CodeSnapshot, names: QueryNames) -> list[Definition]:
     """Return up to three definitions of each name that is written as code.
 
-    When one of a name lies within a type that is named too ("Type.method"), the name's others are not meant, and it
-    comes before the type as a whole.
+    When one of a name lies within a type that is named too ("Type.method"), it alone is meant: neither the name's
+    others nor the type as a whole.
     """
     found = snapshot.find_definitions(names.marked)
     words = {*names.marked, *names.plain}
-    within: list[Definition] = []
     chosen: list[Definition] = []
+    parents: set[tuple[str, str]] = set()
     for name in names.marked:
         same = sorted((each for each in found if each.symbol.name == name), key=_definition_order)
-        if meant := [each for each in same if each.symbol.parent.rsplit(".", 1)[-1] in words]:
-            within += meant[:_MOST_OF_A_NAME]
-        else:
-            chosen += same[:_MOST_OF_A_NAME]
-    return within + chosen
+        meant = [each for each in same if each.symbol.parent.rsplit(".", 1)[-1] in words]
+        parents |= {(each.path, each.symbol.parent) for each in meant}
+        chosen += (meant or same)[:_MOST_OF_A_NAME]
+    return [each for each in chosen if (each.path, each.symbol.qualified_name) not in parents]
 
 
 def _definition_order(each: Definition) -> tuple[bool, bool, str, int]:

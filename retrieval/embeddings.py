@@ -60,7 +60,7 @@ class SentenceTransformerEmbedder:
     """An Embedder on torch.
 
     Args:
-        path: folder with config.json, a tokenizer and safetensors weights.
+        path: folder with config.json, a tokenizer and safetensors weights; "~" is the home folder.
         device: as torch names it: "cpu", "cuda", "cuda:1", "mps".
         model_name: which model the weights are.
 
@@ -70,6 +70,7 @@ class SentenceTransformerEmbedder:
 
     def __init__(self, path: Path, device: str, model_name: str) -> None:
         self._record = find_model(model_name)
+        path = path.expanduser()
         _check_folder(path)
         self._path = path
         self._device = device
@@ -129,6 +130,10 @@ def _load(path: Path, device: str) -> SentenceTransformer:
 
 
 def _check_folder(path: Path) -> None:
+    if path == Path():
+        raise ConfigError(
+            "no folder of embedding weights is set.", hint="Set embed.path to one, or embed.backend to 'none'."
+        )
     if not path.is_dir():
         raise ConfigError(
             f"the folder of embedding weights {str(path)!r} does not exist.",

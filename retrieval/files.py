@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DENIAL_FILES = (".flowignore", ".aiignore", ".clineignore")
 MAX_FILE_BYTES = 2_000_000
+MAX_FILES = 20_000
 
 _VENDORED = frozenset(
     {"node_modules", "bower_components", "vendor", "third_party", "site-packages", "Pods", ".yarn", ".venv", "venv"}
@@ -88,11 +89,12 @@ class Denials:
         return next((name for name, spec in self._specs if spec.match_file(path)), "")
 
 
-def list_files(workspace: Path, max_file_bytes: int = MAX_FILE_BYTES) -> Listing:
+def list_files(workspace: Path, max_file_bytes: int = MAX_FILE_BYTES, max_files: int = MAX_FILES) -> Listing:
     """Return the files worth searching, judged by name and size alone; their bytes are not read.
 
     In a git work tree these are the tracked and the untracked files that are not ignored; elsewhere every file that
-    no .gitignore names. A symbolic link is never followed: inside the tree its target is listed itself.
+    no .gitignore names. A symbolic link is never followed: inside the tree its target is listed itself. Of more than
+    `max_files` files those nearest to the root are kept.
     """
     paths = _git_paths(workspace)
     candidates = sorted(set(paths)) if paths else sorted(_walk(workspace))
@@ -105,7 +107,15 @@ def list_files(workspace: Path, max_file_bytes: int = MAX_FILE_BYTES) -> Listing
             files.append(found)
         elif found is not None:
             skipped[found.path] = found
+    if len(files) > max_files:
+        left_out = len(files) - max_files
+        skipped["./"] = Skipped("./", f"more than {max_files} files: {left_out} of the deepest are left out")
+        files = sorted(sorted(files, key=lambda each: (each.path.count("/"), each.path))[:max_files], key=_path_of)
     return Listing(tuple(files), tuple(skipped[key] for key in sorted(skipped)))
+
+
+def _path_of(file: FileStat) -> str:
+    return file.path
 
 
 def _judge(workspace: Path, path: str, denials: Denials, max_file_bytes: int) -> FileStat | Skipped | None:
@@ -179,7 +189,7 @@ def _walk(workspace: Path) -> Iterator[str]:
             if not _ignored(rules, prefix + name):
                 yield prefix + name
         for name in [name for name in folders if name in _VENDORED]:
-            yield f"{prefix}{name}/."
+            yield f"{prefix}{name}/*"
         folders[:] = sorted(
             name
             for name in folders

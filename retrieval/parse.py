@@ -115,11 +115,12 @@ def _read_symbols(language: str, tree: Tree, source: bytes) -> tuple[Symbol, ...
     from tree_sitter import QueryCursor
 
     found: dict[tuple[int, int, int], tuple[Node, Node, str]] = {}
-    for _, captures in QueryCursor(_query(language)).matches(tree.root_node):
+    # A more telling pattern stands first in its query; a later one that matches the same definition is no news.
+    matches = QueryCursor(_query(language)).matches(tree.root_node)
+    for _, captures in sorted(matches, key=lambda match: match[0]):
         names = captures.pop("name")
         for label, nodes in captures.items():
             for node, name in zip(nodes * len(names), names, strict=False):
-                # A more telling pattern stands first in the query; a later one for the same name is not news.
                 found.setdefault((node.start_byte, -node.end_byte, name.start_byte), (node, name, label))
     return tuple(_nest(source, [found[key] for key in sorted(found)]))
 

@@ -124,7 +124,7 @@ class RepoMap:
     def _named(self, outline: FileOutline, query: MapQuery) -> float:
         if outline.path in query.files:
             return 2.0
-        return 1.0 * any(symbol.name in query.names for symbol in outline.symbols if symbol.kind != "local")
+        return 1.5 * any(symbol.name in query.names for symbol in outline.symbols if symbol.kind != "local")
 
     def _rank_references(self, wanted: Sequence[float]) -> list[float]:
         """Return each file's PageRank from the wanted files on, the highest scaled to 1."""

@@ -30,6 +30,9 @@ class Span:
     score: float
     named: bool = False
 
+    def lies_in(self, other: Span) -> bool:
+        return self.path == other.path and other.start_line <= self.start_line and self.end_line <= other.end_line
+
     def overlaps(self, other: Span) -> bool:
         return self.path == other.path and self.start_line <= other.end_line and other.start_line <= self.end_line
 
@@ -52,10 +55,10 @@ class SpanFitter:
                 self._add(part)
 
     def hits(self) -> list[Hit]:
-        """Return the hits in order of rank, spans that touch joined to one."""
+        """Return the hits in order of rank, neighbours joined to one."""
         joined: list[Span] = []
         for span in self._chosen:
-            at = next((at for at, other in enumerate(joined) if _touches(span, other)), None)
+            at = next((at for at, other in enumerate(joined) if _joins(span, other)), None)
             if at is None:
                 joined.append(span)
                 continue
@@ -131,8 +134,13 @@ def _subtract(span: Span, other: Span) -> list[Span]:
     return [rest for rest in (before, after) if rest.end_line - rest.start_line + 1 >= _SHORTEST_REST]
 
 
-def _touches(span: Span, other: Span) -> bool:
-    """Tell whether at most two lines lie between them: to repeat the name costs more than those."""
+def _joins(span: Span, other: Span) -> bool:
+    """Tell whether at most two lines lie between them: to repeat the name costs more than those.
+
+    What the query names stays a hit of its own.
+    """
+    if span.named or other.named:
+        return False
     return replace(span, start_line=span.start_line - 3, end_line=span.end_line + 3).overlaps(other)
 
 

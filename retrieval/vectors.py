@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import sqlite3
 import threading
@@ -129,23 +130,39 @@ class VectorIndex:
             )
 
     def _open_cache(self, stored: set[str]) -> ChromaCache:
-        """Return Chroma's index, made anew when it disagrees with the stored vectors."""
-        if self._cache is None:
-            folder = self._folder / "chroma"
-            cache = open_cache(folder, self._name)
-            if cache is None or not self._agrees(cache, stored):
-                self._notify("the vector index did not agree with the stored vectors and is built anew")
-                if cache is not None:
-                    cache.close()
-                shutil.rmtree(folder, ignore_errors=True)
-                cache = open_cache(folder, self._name)
-            if cache is None:
-                raise ConfigError(f"the vector index in {str(folder)!r} cannot be made.", hint="Check the folder.")
-            self._cache = cache
-        return self._cache
+        """Return Chroma's index, made anew when it disagrees with the stored vectors.
 
-    def _agrees(self, cache: ChromaCache, stored: set[str]) -> bool:
-        if not cache.ids <= stored:
-            return False
+        Files that are damaged in some ways end the process while they are opened. The mark that is left then makes
+        the next process start from nothing; a new folder each time, since the library keeps a broken one in memory.
+        """
+        if self._cache is not None:
+            return self._cache
+        mark = self._folder / "opening"
+        folders = sorted(self._folder.glob("chroma-*"))
+        cache = None
+        if len(folders) == 1 and not mark.exists():
+            mark.touch()
+            cache = self._open_sound(folders[0], stored)
+        if cache is None:
+            if folders:
+                self._notify("the vector index did not agree with the stored vectors and is built anew")
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            cache = open_cache(self._folder / f"chroma-{secrets.token_hex(4)}", self._name)
+        if cache is None:
+            raise ConfigError(f"no vector index can be made in {str(self._folder)!r}.", hint="Check its free space.")
+        mark.unlink(missing_ok=True)
+        self._cache = cache
+        return cache
+
+    def _open_sound(self, folder: Path, stored: set[str]) -> ChromaCache | None:
+        """Return the index of a folder, or None when it is broken or holds other vectors than the stored ones."""
+        cache = open_cache(folder, self._name)
+        if cache is None:
+            return None
         shas = sorted(cache.ids)
-        return cache.is_sound(self._store.get(shas[:: max(len(shas) // _PROBES, 1)][:_PROBES]))
+        probes = self._store.get(shas[:: max(len(shas) // _PROBES, 1)][:_PROBES])
+        if cache.ids <= stored and cache.is_sound(probes):
+            return cache
+        cache.close()
+        return None

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..core.errors import LimitReached, RunInterrupted, WallTimeReached
 from ..graphs.spec import Limits
-from .rows import RunUsage, tally
+from .rows import RunUsage, call_name, tally
 from .store import RunStore
 
 
@@ -49,15 +49,25 @@ class RunLimits:
         self._began = clock()
         self._paused_s = 0.0
 
-    def before_node(self, node: str) -> None:
-        """Return when one more node may run.
+    def before_node(self, node: str) -> bool:
+        """Return when the node may run: whether its visit is new since the run was started or resumed.
 
         Raises:
             RunInterrupted: a stop was asked for.
             LimitReached: a budget is used up. WallTimeReached: the time is.
         """
         usage = self._check(node)
-        self._refuse(node, "node runs", usage.node_runs, self._limits.node_runs, self._in_the_graph("node_runs"))
+        if node not in usage.unfinished:
+            self._refuse(node, "node runs", usage.node_runs, self._limits.node_runs, self._in_the_graph("node_runs"))
+        return node not in usage.shown
+
+    def before_tool(self, node: str, call_id: str) -> bool:
+        """Return when the call may run: whether it is new since the run was started or resumed.
+
+        Raises:
+            RunInterrupted: a stop was asked for. WallTimeReached: the time is used up.
+        """
+        return call_name(node, call_id) not in self._check(node).shown
 
     def before_model_call(self, node: str) -> None:
         """Return when one more model call may be made.

@@ -69,6 +69,8 @@ class RunUsage:
         prompt_tokens, completion_tokens: as the server reported; an unreported call counts 0.
         active_s: seconds in which a process worked on it: not between processes, not while a person was asked.
         last_seq, last_at, last_type: of the last event counted; 0 and "" = none yet.
+        unfinished: visits that began and neither ended nor failed; begun again after a kill, one counts once.
+        shown: visits and calls under way since the run was last started or resumed, see `call_name`.
     """
 
     node_runs: int = 0
@@ -79,6 +81,8 @@ class RunUsage:
     last_seq: int = 0
     last_at: str = ""
     last_type: str = ""
+    unfinished: frozenset[str] = frozenset()
+    shown: frozenset[str] = frozenset()
 
     @property
     def tokens(self) -> int:
@@ -97,9 +101,10 @@ def _count(usage: RunUsage, record: EventRecord) -> RunUsage:
     idle = not usage.last_at or record.type == "run_start" or usage.last_type in {"question", "run_end"}
     elapsed = 0.0 if idle else _seconds_between(usage.last_at, record.at)
     data = record.data if record.type == "model_call" else {}
+    began = record.type == "node_start" and record.node not in usage.unfinished
     return replace(
         usage,
-        node_runs=usage.node_runs + (record.type == "node_start"),
+        node_runs=usage.node_runs + began,
         model_calls=usage.model_calls + (record.type == "model_call"),
         prompt_tokens=usage.prompt_tokens + (data.get("prompt_tokens") or 0),
         completion_tokens=usage.completion_tokens + (data.get("completion_tokens") or 0),
@@ -107,7 +112,30 @@ def _count(usage: RunUsage, record: EventRecord) -> RunUsage:
         last_seq=record.seq,
         last_at=record.at,
         last_type=record.type,
+        unfinished=_under_way(usage.unfinished, record),
+        shown=_shown(usage.shown, record),
     )
+
+
+def call_name(node: str, call_id: str) -> str:
+    """Return how `RunUsage.shown` names a tool call; no node's name holds a blank."""
+    return f"{node} {call_id}"
+
+
+def _under_way(visits: frozenset[str], record: EventRecord) -> frozenset[str]:
+    if record.type == "node_start":
+        return visits | {record.node}
+    return visits - {record.node} if record.type in {"node_end", "node_fail"} else visits
+
+
+def _shown(shown: frozenset[str], record: EventRecord) -> frozenset[str]:
+    if record.type == "run_start":
+        return frozenset()
+    if record.type == "tool_start":
+        return shown | {call_name(record.node, record.data["call_id"])}
+    if record.type == "tool_end":
+        return shown - {call_name(record.node, record.data["call_id"])}
+    return _under_way(shown, record)
 
 
 def _seconds_between(earlier: str, later: str) -> float:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command, StateSnapshot
+from langsmith import tracing_context
 
 from ..core.errors import FlowError, LimitReached, ModelUnavailable, RunFailed, RunInterrupted
 from ..core.events import QuestionAnswered, QuestionAsked, RunEnded, RunStatus
@@ -23,8 +24,8 @@ from .store import RunRow, RunStore
 STATE_VERSION = 1
 """Version of the state's shape in checkpoints; raised when a stored state can no longer be read."""
 
-Answerer = Callable[[Question], tuple[Answer, str] | None]
-"""Returns an answer and who gave it ("person", "headless"), or None: the run waits."""
+Answerer = Callable[[Question], Answer | None]
+"""Returns an answer, or None: nobody can answer now and the run waits."""
 
 
 class Runnable(Protocol):
@@ -41,7 +42,7 @@ class Runnable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command that drove a run ended."""
+    """How a command that drove a run ended. `diff` is what the run changed so far, as one unified diff."""
 
     run_id: str
     status: RunStatus
@@ -49,6 +50,7 @@ class Outcome:
     message: str = ""
     hint: str = ""
     output: Any = None
+    diff: str = ""
 
 
 class Runner:
@@ -69,7 +71,9 @@ class Runner:
     async def drive(self, flow: Runnable, saver: AsyncSqliteSaver) -> Outcome:
         """Return how the run ended or where it stopped; its row and its last event say the same."""
         try:
-            outcome = await self._until_end(flow, flow.compile(saver))
+            # LangGraph would send traces to a hosted service wherever the environment says so.
+            with tracing_context(enabled=False):
+                outcome = await self._until_end(flow, flow.compile(saver))
         except asyncio.CancelledError:
             outcome = self._stopped(RunInterrupted("Stopped at once."))
         except FlowError as err:
@@ -110,12 +114,9 @@ class Runner:
             return stored
         if self._store.open_question(self._row.id, question):
             self._sink.emit(question.node, QuestionAsked(question.id, question.kind, question.text, question.choices))
-        given = self._answerer(question)
-        if given is None:
-            return None
-        answer, by = given
-        self._store.close_question(self._row.id, question.id, answer, by)
-        self._sink.emit(question.node, QuestionAnswered(question.id, answer.choice, by))
+        if (answer := self._answerer(question)) is not None:
+            self._store.close_question(self._row.id, question.id, answer)
+            self._sink.emit(question.node, QuestionAnswered(question.id, answer.choice, answer.by))
         return answer
 
     def _finished(self, flow: Runnable, state: Mapping[str, Any]) -> Outcome:

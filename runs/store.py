@@ -299,8 +299,8 @@ class RunStore:
             return None
         return Answer.from_dict(json.loads(rows[0]["answer"]))
 
-    def close_question(self, run_id: str, question_id: str, answer: Answer, by: str) -> None:
-        """Store the answer; `by` is "person", "headless" or "mode".
+    def close_question(self, run_id: str, question_id: str, answer: Answer) -> None:
+        """Store the answer.
 
         Raises:
             UsageError: no such open question.
@@ -309,7 +309,7 @@ class RunStore:
             done = db.execute(
                 "UPDATE question SET answer = ?, answered_by = ?, answered_at = ?"
                 " WHERE run_id = ? AND id = ? AND answer IS NULL",
-                (to_json(answer.to_dict()), by, self.timestamp(), run_id, question_id),
+                (to_json(answer.to_dict()), answer.by, self.timestamp(), run_id, question_id),
             )
             if not done.rowcount:
                 raise UsageError(

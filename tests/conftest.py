@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from flowloom.llm.answers import Answer, Answers, Call, ChatRequest, Fault, Reply
 
 _LOOPBACK = ("127.", "::1", "localhost")

@@ -43,10 +43,11 @@ def resolve_inside(workspace: Path, path: str) -> Path:
         mode = 0
     except (UnicodeEncodeError, OSError) as err:
         raise ToolError(f"{path!r} can not be looked up: {_reason(err)}.") from err
+    if stat.S_ISLNK(mode) or os.path.realpath(resolved) != str(resolved):
+        # After a link in a circle the rest of a path is not resolved: "loop/../out" would still hold the link "out".
+        raise ToolError(f"{path!r} leads through a link that goes round in a circle.")
     if not resolved.is_relative_to(workspace):
         raise ToolError(f"{path!r} is outside the workspace. Only paths inside the workspace can be used.")
-    if stat.S_ISLNK(mode):
-        raise ToolError(f"{path!r} is a link that leads round in a circle.")
     if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ToolError(f"{path!r} is a device, pipe or socket, not a file.")
     return resolved

@@ -66,7 +66,8 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
         if kind is None:
             raise ToolError(f"{args.path!r} is a binary file; it has no lines to read.")
         total = f" of {_count(kind.text)}" if len(head) < WHOLE_BYTES else ""
-        piece = _read(_as_text(file, head, kind), args)
+        with _as_text(file, head, kind) as text:
+            piece = _read(text, args)
     if args.offset > max(piece.last, 1):
         raise ToolError(f"{args.path!r} has {piece.last} lines; offset {args.offset} lies behind its end.")
     return Nothing(ToolResult("\n".join([*piece.lines, *_remarks(piece, kind, args, total)])))

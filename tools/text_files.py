@@ -6,6 +6,7 @@ Called by the reading, writing, editing and searching tools.
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from dataclasses import dataclass
 
 from ..core.errors import ToolError
@@ -75,12 +76,16 @@ def _oddness(text: str) -> int:
 
 
 def _utf16_without_bom(data: bytes) -> FileText | None:
-    head = data[:HEAD_BYTES]
-    for encoding, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[0::2])):
-        text = _strict(data, encoding) if zeros.count(0) * 3 > len(zeros) else None
-        if text is not None and "\0" not in text:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = _strict(data, encoding) or ""
+        # Only the right order of bytes makes line ends, and no character that does not exist.
+        if "\n" in text and not any(_is_no_text(char) for char in text[:HEAD_BYTES]):
             return FileText(text, encoding)
     return None
+
+
+def _is_no_text(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cn", "Co") and char not in "\t\n\r\f"
 
 
 def _strict(data: bytes, encoding: str) -> str | None:

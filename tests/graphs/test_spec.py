@@ -93,5 +93,5 @@ def test_near_ignores_case() -> None:
 
 
 def test_a_long_list_of_names_is_cut() -> None:
-    assert listed(f"n{number:02}" for number in range(14)).endswith("n11 and 2 more")
+    assert listed(f"n{number:02}" for number in range(20)).endswith("n15 and 4 more")
     assert listed([]) == "none"

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+
 from flowloom.core.events import Phase
 from flowloom.core.messages import CallKey, Message, ModelRequest
 from flowloom.llm.ollama import OllamaChat

@@ -6,10 +6,11 @@ import httpx
 import langchain_ollama
 import ollama
 import pytest
-from flowloom.llm.chat_ollama import FlowChatOllama
-from flowloom.llm.ollama_server import Call, Reply
 from langchain_core.messages import HumanMessage
 from langchain_ollama import ChatOllama
+
+from flowloom.llm.chat_ollama import FlowChatOllama
+from flowloom.llm.ollama_server import Call, Reply
 
 from .conftest import Serve
 
@@ -43,6 +44,6 @@ async def test_defect_of_the_library_is_still_there(serve: Serve) -> None:
     server = serve([Reply(calls=[Call("write_file", {"content": '{"a": 1}'})])])
     chat = ChatOllama(model="scripted", base_url=server.url, client_kwargs={"trust_env": False})
     reply = await chat.ainvoke([HumanMessage("go")])
-    assert isinstance(reply, type(reply)) and reply.tool_calls[0]["args"] == {"content": {"a": 1}}
+    assert reply.tool_calls[0]["args"] == {"content": {"a": 1}}
     await chat._async_client._client.aclose()
     chat._client._client.close()

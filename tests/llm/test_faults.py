@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+
 from flowloom.core.errors import ModelFault, ModelUnavailable
 from flowloom.core.messages import ToolDef
 from flowloom.llm.faults import next_delay
@@ -65,9 +66,12 @@ async def test_no_server_names_address_reason_and_next_step(connect: Connect) ->
     assert "ollama serve" in caught.value.hint
 
 
-async def test_address_that_is_none_is_not_asked_again(connect: Connect) -> None:
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1:9", "127.0.0.1:11434", "http://", "http://h:99999", "http://[::1", ""]
+)
+async def test_address_that_is_none_is_refused_at_once(connect: Connect, url: str) -> None:
     with pytest.raises(ModelUnavailable, match="no address of a server"):
-        await connect("ftp://127.0.0.1:9").complete(ask(), ignore)
+        connect(url)
 
 
 async def test_silence_before_the_first_part_ends_at_its_limit(serve: Serve, connect: Connect) -> None:
@@ -119,7 +123,7 @@ async def test_refusal_that_stays_is_never_asked_again(
 
 
 async def test_unknown_model_names_the_command_that_gets_it(serve: Serve, connect: Connect) -> None:
-    with pytest.raises(ModelUnavailable, match="has no model 'llama9:70b'.*ollama pull llama9:70b"):
+    with pytest.raises(ModelUnavailable, match=r"has no model 'llama9:70b'.*ollama pull llama9:70b"):
         await connect(serve([]), model="llama9:70b").complete(ask(), ignore)
 
 

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+
 from flowloom.core.errors import ModelFault, ReplyCut, ReplyInvalid
 from flowloom.core.events import Phase
 from flowloom.core.messages import Message, ToolCall, ToolDef
@@ -33,7 +34,9 @@ def raw(message: dict[str, Any], **last: Any) -> RawReply:
 
 
 async def test_reply_carries_text_calls_and_counts(serve: Serve, connect: Connect) -> None:
-    server = serve([Reply("見ます。", calls=[Call("read_file", {"path": "a.py"})], prompt_tokens=90, completion_tokens=7)])
+    server = serve(
+        [Reply("見ます。", calls=[Call("read_file", {"path": "a.py"})], prompt_tokens=90, completion_tokens=7)]
+    )
     reply = await connect(server).complete(ask(tools=(READ,)), ignore)
     assert reply.text == "見ます。"
     assert reply.calls == (ToolCall("t0.0", "read_file", {"path": "a.py"}),)
@@ -94,7 +97,9 @@ async def test_request_has_the_documented_fields_and_no_others(serve: Serve, con
     server = serve([Reply("done")])
     messages = (
         Message("user", "Go."),
-        Message("assistant", "", calls=(ToolCall("t0.0", "read_file", {"path": '{"a": 1}'}),), thinking="secret thought"),
+        Message(
+            "assistant", "", calls=(ToolCall("t0.0", "read_file", {"path": '{"a": 1}'}),), thinking="secret thought"
+        ),
         Message("tool", "", call_id="t0.0", tool_name="read_file"),
     )
     await connect(server, keep_alive="5m").complete(ask(*messages, turn=1, tools=(NESTED,), max_tokens=77), ignore)
@@ -258,12 +263,12 @@ async def test_tracing_service_of_the_environment_stays_off(
 
     monkeypatch.setenv("LANGSMITH_TRACING", "true")
     monkeypatch.setenv("LANGSMITH_ENDPOINT", "http://127.0.0.1:9")
-    get_env_var.cache_clear()
+    get_env_var.cache_clear()  # type: ignore[attr-defined]  # its overloads hide the cache
     seen: list[object] = []
     await connect(serve([Reply("ok")])).complete(ask(), lambda phase, amount: seen.append(tracing_is_enabled()))
     assert seen[1:] == [False] * len(seen[1:]) and len(seen) > 1
     assert tracing_is_enabled() is True  # for others in this process nothing changed
-    get_env_var.cache_clear()
+    get_env_var.cache_clear()  # type: ignore[attr-defined]  # its overloads hide the cache
 
 
 async def test_proxy_of_the_environment_is_not_used_on_the_loopback(

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from flowloom.llm.ollama_server import Call, ChatRequest, Fault, OllamaServer, Reply, scripted
 
 from .conftest import Serve

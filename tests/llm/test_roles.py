@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from flowloom.core.messages import Message, ToolCall
 from flowloom.llm.roles import check_roles
 

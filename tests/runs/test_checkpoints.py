@@ -107,13 +107,13 @@ async def test_store_may_write_while_the_saver_is_writing(store: RunStore, row: 
         await chain(saver).ainvoke({"steps": []}, {"configurable": {"thread_id": thread}}, durability="sync")
 
     async with open_saver(store.path) as saver:
-        saving = asyncio.gather(*(save(saver, f"t{n}") for n in range(10)))
+        saving = asyncio.gather(*(save(saver, f"t{n}") for n in range(2)))
         # A lock that the saver held from one call to the next would end this after the busy timeout, in an error.
         while not saving.done():
             store.append_event(row.id, "a", NodeStarted("set", 1))
             await asyncio.sleep(0)
         await saving
-    assert store.usage(row.id).node_runs > 10
+    assert store.usage(row.id).node_runs > 2
 
 
 async def test_writes_of_one_task_are_kept_all_or_none(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_question_without_an_id_is_a_bug(store: RunStore, row: RunRow) -> None:
 def test_answer_closes_the_question_and_is_kept(store: RunStore, row: RunRow) -> None:
     store.open_question(row.id, ASK)
     assert store.answer_of(row.id, "q-1") is None
-    store.close_question(row.id, "q-1", Answer("reject", reason="小さすぎる"), "person")
+    store.close_question(row.id, "q-1", Answer("reject", reason="小さすぎる"))
     assert store.questions(row.id) == []
     assert store.questions(row.id, open_only=False) == [ASK]
     assert store.answer_of(row.id, "q-1") == Answer("reject", reason="小さすぎる")
@@ -162,9 +162,9 @@ def test_answer_closes_the_question_and_is_kept(store: RunStore, row: RunRow) ->
 
 def test_second_answer_is_refused(store: RunStore, row: RunRow) -> None:
     store.open_question(row.id, ASK)
-    store.close_question(row.id, "q-1", Answer("approve"), "person")
+    store.close_question(row.id, "q-1", Answer("approve"))
     with pytest.raises(UsageError, match="no open question 'q-1'"):
-        store.close_question(row.id, "q-1", Answer("reject"), "person")
+        store.close_question(row.id, "q-1", Answer("reject"))
 
 
 def test_grants_add_up(store: RunStore, row: RunRow) -> None:

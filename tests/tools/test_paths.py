@@ -169,7 +169,7 @@ def test_a_failed_replace_leaves_the_old_file_and_nothing_else(workspace: Path) 
 def test_a_killed_replace_leaves_nothing_once_it_is_done_again(workspace: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        os.rename = lambda *args, **kwargs: os._exit(9)  # type: ignore[assignment]
+        os.rename = lambda *args, **kwargs: os._exit(9)
         replace_file(workspace, "src/a.py", b"new")
         os._exit(1)
     os.waitpid(pid, 0)

@@ -1,0 +1,234 @@
+"""Questions at the terminal, and answers given by `--answer`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import tempfile
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..core.errors import UsageError
+from ..core.questions import Answer, Question
+from .printing import visible
+
+Check = Callable[[Any], Any]
+"""Returns an edited value as it is to be used; raises ValueError with what is wrong with it."""
+
+EDIT = "edit"
+"""The choice that opens the editor, where the question carries a value under this name in its payload."""
+
+
+def ask_at_terminal(
+    question: Question,
+    *,
+    stdin: TextIO,
+    stderr: TextIO,
+    color: bool = False,
+    env: Mapping[str, str] | None = None,
+    check: Check | None = None,
+) -> Answer | None:
+    """Return a person's answer; None when the input ended without one.
+
+    A choice is given by its number, its name or the beginning of it; Enter takes the first. A reason may follow
+    after a colon ("no: use the other module").
+
+    Args:
+        color: True where a diff may be coloured.
+        env: names the editor by VISUAL or EDITOR; else it is vi. None = this process's own.
+        check: looks at an edited value; None = by the schema that the question names.
+    """
+    editing = _Editing(question, check or _schema_check(question), os.environ if env is None else env)
+    _show(question, stderr, color)
+    while True:
+        stderr.write("> ")
+        stderr.flush()
+        line = stdin.readline()
+        if not line:
+            stderr.write("\n")
+            return None
+        answer = read_answer(line, question.choices) if line.strip() else Answer(question.choices[0])
+        if answer is None:
+            stderr.write(f"Answer with one of: {_choices_line(question)}\n")
+        elif not editing.is_for(answer):
+            return answer
+        elif (problem := editing.run()) is None:
+            return Answer(EDIT, editing.value, answer.reason)
+        else:
+            stderr.write(visible(problem) + f"\nNothing was taken over. {EDIT!r} opens your text again.\n")
+
+
+def read_answer(text: str, choices: Sequence[str]) -> Answer | None:
+    """Return the answer that a line of text gives, "CHOICE" or "CHOICE: reason"; None = no such choice."""
+    # An input method for Japanese types full-width digits, letters and colons.
+    name, _, reason = text.replace("：", ":", 1).partition(":")
+    name = unicodedata.normalize("NFKC", name).strip().casefold()
+    if name.isdecimal() and 0 < int(name) <= len(choices):
+        return Answer(choices[int(name) - 1], reason=reason.strip())
+    exact = [choice for choice in choices if choice.casefold() == name]
+    near = exact or [choice for choice in choices if name and choice.casefold().startswith(name)]
+    return Answer(near[0], reason=reason.strip()) if len(near) == 1 else None
+
+
+def parse_answer(text: str, open_questions: Sequence[Question]) -> tuple[Question, Answer]:
+    """Return the question that a `--answer` text is for, and the answer.
+
+    Args:
+        text: "CHOICE" where one question is open, else "ID=CHOICE" with the id or a beginning of it; a reason may
+            follow after a colon.
+
+    Raises:
+        UsageError: no such question or choice, or it is not clear which; the message lists the open ones.
+    """
+    if not open_questions:
+        raise UsageError("The run has no open question.", hint="`flow resume` goes on without --answer.")
+    question, given = _addressed(text, open_questions)
+    answer = read_answer(given, question.choices)
+    if answer is None:
+        raise _refused(f"{given!r} is not a choice of question {question.id[:8]}", open_questions)
+    if answer.choice == EDIT and EDIT in question.payload:
+        raise UsageError(
+            f"Question {question.id[:8]} cannot be answered with {EDIT!r} by --answer: it needs an editor.",
+            hint="Run `flow resume` at a terminal and choose it there.",
+        )
+    return question, answer
+
+
+def _addressed(text: str, questions: Sequence[Question]) -> tuple[Question, str]:
+    name, equals, given = text.partition("=")
+    name = name.strip()
+    # "no: a = b" is an answer with a reason, not the name of a question.
+    if equals and ":" not in name:
+        found = [question for question in questions if name and question.id.startswith(name)]
+        if len(found) == 1:
+            return found[0], given
+        raise _refused(f"{name!r} names {'several open questions' if found else 'no open question'}", questions)
+    if len(questions) > 1:
+        raise _refused(f"{len(questions)} questions are open and {text!r} does not say which it answers", questions)
+    return questions[0], text
+
+
+def _refused(what: str, questions: Sequence[Question]) -> UsageError:
+    listed = "; ".join(
+        f"{question.id[:8]} at {question.node!r}: {', '.join(question.choices)}" for question in questions
+    )
+    return UsageError(f"{what}. Open: {listed}.", hint="Write it as --answer ID=CHOICE.")
+
+
+def _show(question: Question, stderr: TextIO, color: bool) -> None:
+    heading = f"Question from {question.node}" if question.node else "Question"
+    stderr.write(f"\n{visible(heading)}\n")
+    for line in visible(question.text).split("\n"):
+        stderr.write(_coloured(line) + "\n" if color and "diff" in question.payload else line + "\n")
+    stderr.write(f"{_choices_line(question)}  (Enter: {visible(question.choices[0])})\n")
+
+
+def _choices_line(question: Question) -> str:
+    return "  ".join(f"[{at}] {visible(choice)}" for at, choice in enumerate(question.choices, 1))
+
+
+def _coloured(line: str) -> str:
+    code = {"+": "32", "-": "31", "@": "36"}.get(line[:1])
+    return f"\x1b[{code}m{line}\x1b[0m" if code else line
+
+
+class _Editing:
+    """The value of a question in a person's editor; a text that was not accepted is kept for the next try."""
+
+    def __init__(self, question: Question, check: Check, env: Mapping[str, str]) -> None:
+        self.value: Any = None
+        self._question = question
+        self._check = check
+        self._editor = shlex.split(env.get("VISUAL") or env.get("EDITOR") or "vi")
+        self._draft: str | None = None
+
+    def is_for(self, answer: Answer) -> bool:
+        return answer.choice == EDIT and EDIT in self._question.payload
+
+    def run(self) -> str | None:
+        """Open the editor and take the value over; return what went wrong, None = nothing.
+
+        `value` stays None when the text was not changed.
+        """
+        original = to_yaml(self._question.payload[EDIT])
+        text = self._draft if self._draft is not None else original
+        edited = self._edit(text)
+        if isinstance(edited, int):
+            return f"The editor {shlex.join(self._editor)!r} ended with {edited}."
+        if edited is None:
+            return f"The editor {shlex.join(self._editor)!r} cannot be started: set VISUAL or EDITOR."
+        self._draft = edited
+        if edited == original:
+            return None
+        try:
+            self.value = self._check(from_yaml(edited))
+        except ValueError as err:
+            return f"That cannot be used: {err}"
+        return None
+
+    def _edit(self, text: str) -> str | int | None:
+        """Return the text after the editor, its exit code when it failed, None when it cannot be started."""
+        with tempfile.TemporaryDirectory(prefix="flow-edit-") as folder:
+            path = Path(folder) / f"{self._question.payload.get('key') or 'value'}.yaml"
+            path.write_text(text, "utf-8")
+            try:
+                done = subprocess.run([*self._editor, str(path)])
+            except OSError:
+                return None
+            return path.read_text("utf-8", errors="replace") if done.returncode == 0 else done.returncode
+
+
+def to_yaml(value: Any) -> str:
+    """Return JSON data as YAML for a person: texts of several lines as blocks, no folding."""
+    text = _dump(_with_blocks(value))
+    # A block cannot hold every text (carriage returns, for one); then quotes do.
+    return text if from_yaml(text) == value else _dump(value)
+
+
+def _dump(value: Any) -> str:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width = 100_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue()
+
+
+def from_yaml(text: str) -> Any:
+    """Return the data of a YAML text. Raises: ValueError: it cannot be read."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as err:
+        raise ValueError(" ".join(str(err).split())) from err
+
+
+def _with_blocks(value: Any) -> Any:
+    from ruamel.yaml.scalarstring import LiteralScalarString
+
+    if isinstance(value, Mapping):
+        return {name: _with_blocks(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_blocks(item) for item in value]
+    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
+
+
+def _schema_check(question: Question) -> Check:
+    name = question.payload.get("schema")
+
+    def check(value: Any) -> Any:
+        from ..core.schemas import SCHEMAS
+
+        schema = SCHEMAS.get(name) if isinstance(name, str) else None
+        # pydantic's ValidationError is a ValueError.
+        return value if schema is None else schema.model_validate(value).model_dump(mode="json")
+
+    return check

@@ -1,0 +1,378 @@
+"""How a run looks while it goes on and when it has ended: progress on stderr, JSON lines or the result on stdout."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..core.events import EventRecord, Phase
+from .printing import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+_ALWAYS = frozenset({"node_fail"})
+
+
+@dataclass(slots=True)
+class _Node:
+    """What is known of a node that runs now. Times are of the view's clock."""
+
+    began: float
+    calls: int = 0
+    tokens: int = 0
+
+
+class ProgressView:
+    """Shows a run on stderr: a permanent line when a node or a tool ends, and on a terminal one line of what goes on.
+
+    Args:
+        live: True on a terminal that can move its cursor.
+        color: False for NO_COLOR, TERM=dumb and --no-color.
+        quiet: print failures and questions only.
+        verbose: print model calls and skipped nodes as well.
+        asks: True when questions are asked at this terminal by somebody else, so that they need no line here.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        live: bool = False,
+        color: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        asks: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._color = color
+        self._quiet = quiet
+        self._verbose = verbose
+        self._asks = asks
+        self._clock = clock
+        self._began = clock()
+        self._nodes: dict[str, _Node] = {}
+        self._calls: dict[tuple[str, str], str] = {}
+        self._totals = _Node(self._began)
+        self._node_runs = 0
+        self._phase: tuple[str, Phase] | None = None
+        self._phase_began = self._began
+        self._amount = 0
+        self._line = _LiveLine(stream, color, self._now) if live and not quiet else None
+
+    def record(self, record: EventRecord) -> None:
+        """Show one stored event."""
+        self._count(record)
+        line = self._text(record)
+        if line and (not self._quiet or record.type in _ALWAYS or record.type == "question"):
+            self._print(line, _STYLES.get(record.type, ""))
+        if record.type in {"question", "run_end"}:
+            # A question is read from the same terminal; the next phase shows the line again.
+            self.close()
+
+    def progress(self, node: str, phase: Phase, amount: int = 0) -> None:
+        """Show what a node does now; `amount` counts pieces of output."""
+        if self._phase != (node, phase):
+            self._phase = (node, phase)
+            self._phase_began = self._clock()
+        self._amount = amount
+        if self._line is not None:
+            self._line.show()
+
+    def notice(self, text: str) -> None:
+        """Show one line that belongs to no run."""
+        if not self._quiet:
+            self._print(text, "yellow")
+
+    def close(self) -> None:
+        """Take the live line away; permanent lines stay. It comes back with the next phase."""
+        if self._line is not None:
+            self._line.hide()
+
+    def _print(self, text: str, style: str) -> None:
+        if self._line is not None:
+            self._line.print(visible(text), style)
+        else:
+            print(visible(text), file=self._stream, flush=True)
+
+    def _count(self, record: EventRecord) -> None:
+        if record.type == "tool_start":
+            self._calls[record.node, record.data["call_id"]] = record.data["summary"]
+        elif record.type == "node_start":
+            self._nodes[record.node] = _Node(self._clock())
+            self._node_runs += 1
+        elif record.type == "model_call":
+            data = record.data
+            tokens = (data.get("prompt_tokens") or 0) + (data.get("completion_tokens") or 0)
+            for node in (self._totals, self._nodes.get(record.node)):
+                if node is not None:
+                    node.calls += 1
+                    node.tokens += tokens
+
+    def _text(self, record: EventRecord) -> str:
+        """Return the permanent line of an event; "" = it has none."""
+        data, name = record.data, node_name(record.node)
+        match record.type:
+            case "run_start":
+                again = " (resumed)" if data["resumed"] else ""
+                return f"Run {record.run_id}: {data['graph']}, model {data['model']}{again}"
+            case "node_start":
+                return "" if self._line is not None else f"{name}: {data['kind']} begins"
+            case "node_end":
+                return self._ended(record, name)
+            case "node_fail":
+                return f"{name}: failed: {data['message']}"
+            case "model_call":
+                return f"  {name}: {_call_text(data)}" if self._verbose else ""
+            case "model_retry":
+                return f"  {name}: asked again: {data['reason']}"
+            case "tool_end":
+                about = self._calls.pop((record.node, data["call_id"]), "")
+                return f"  {name}: {_tool_text(data, about)}"
+            case "question":
+                return "" if self._asks else f"{name}: {data['text']} ({', '.join(data['choices'])})"
+            case "answer":
+                return f"{name}: {data['choice']} ({data['by']})".removeprefix(": ")
+            case "notice":
+                return f"Note: {data['text']}"
+            case "run_end":
+                return self._totals_text(record)
+            case _:
+                return ""
+
+    def _ended(self, record: EventRecord, name: str) -> str:
+        node = self._nodes.pop(record.node, None)
+        if record.data["skipped"]:
+            return f"{name}: skipped" if self._verbose else ""
+        facts = [f"{record.data['seconds']:.1f} s"]
+        if node is not None and node.calls:
+            facts += [counted(node.calls, "model call"), f"{short_number(node.tokens)} tokens"]
+        summary = f": {record.data['summary']}" if record.data["summary"] else ""
+        return f"{name} ({', '.join(facts)}){summary}"
+
+    def _totals_text(self, record: EventRecord) -> str:
+        total = self._totals
+        facts = [duration(self._clock() - self._began), counted(self._node_runs, "node run")]
+        facts += [counted(total.calls, "model call"), f"{short_number(total.tokens)} tokens"]
+        return f"Run {record.run_id}: {record.data['status']} ({', '.join(facts)})"
+
+    def _now(self) -> str:
+        """Return the live line: what goes on, for how long, how fast, and what the run has used."""
+        if self._phase is None:
+            return ""
+        node, phase = self._phase
+        seconds = self._clock() - self._phase_began
+        doing = f"{phase} {seconds:.0f} s"
+        if phase == "generating" and self._amount:
+            rate = f", {self._amount / seconds:.0f}/s" if seconds >= 1 else ""
+            doing += f", {self._amount} pieces{rate}"
+        used = f"  [{duration(self._clock() - self._began)}, {short_number(self._totals.tokens)} tokens]"
+        return visible(f"{node_name(node)}: {doing}".removeprefix(": ") + used)
+
+
+_STYLES = {"node_fail": "red", "model_retry": "yellow", "notice": "yellow", "tool_end": "dim", "run_start": "bold"}
+
+
+class _LiveLine:
+    """One line at the bottom of the terminal that is drawn again and again, with permanent lines above it."""
+
+    def __init__(self, stream: TextIO, color: bool, text: Callable[[], str]) -> None:
+        self._stream = stream
+        self._color = color
+        self._text = text
+        self._console: Console | None = None
+        self._live: Live | None = None
+
+    def show(self) -> None:
+        if self._live is not None:
+            return
+        from rich.live import Live
+
+        # A thread of rich draws it, so that the seconds go on while a model is silent.
+        self._live = Live(
+            get_renderable=self._drawn,
+            console=self._opened(),
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._live.start()
+
+    def hide(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def print(self, text: str, style: str) -> None:
+        self._opened().print(self._styled(text, style), soft_wrap=True)
+
+    def _drawn(self) -> Text:
+        from rich.text import Text
+
+        return Text(self._text(), style="cyan", no_wrap=True, overflow="ellipsis")
+
+    def _styled(self, text: str, style: str) -> Text:
+        from rich.text import Text
+
+        return Text(text, style=style)
+
+    def _opened(self) -> Console:
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(
+                file=self._stream, force_terminal=True, no_color=not self._color, highlight=False, markup=False
+            )
+        return self._console
+
+
+class JsonlView:
+    """Prints every event of a run as one line of JSON; what belongs to no run goes to stderr."""
+
+    def __init__(self, stdout: TextIO, stderr: TextIO, *, quiet: bool = False) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self._quiet = quiet
+
+    def record(self, record: EventRecord) -> None:
+        """Print one stored event."""
+        print(json.dumps(record.to_dict(), ensure_ascii=False), file=self._stdout, flush=True)
+
+    def progress(self, node: str, phase: Phase, amount: int = 0) -> None:
+        """Print nothing: a phase is no event."""
+
+    def notice(self, text: str) -> None:
+        """Show one line that belongs to no run."""
+        if not self._quiet:
+            print(visible(text), file=self._stderr, flush=True)
+
+    def close(self) -> None:
+        """Do nothing; every line is out already."""
+
+
+def result_text(output: Any, diff: str = "") -> str:
+    """Return what a run came to, for stdout: a plan, a list of changed files, a review, or the output as it is.
+
+    Args:
+        output: what the graph returned; None = nothing.
+        diff: the unified diff of the whole run, counted by file; "" = no change.
+    """
+    parts: list[str] = []
+    rest = output
+    if isinstance(output, Mapping):
+        rest = {name: value for name, value in output.items() if name not in _KNOWN and value not in (None, {}, [])}
+        parts += [show(output[name]) for name, show in _KNOWN.items() if output.get(name)]
+    if diff:
+        parts.append(change_list(diff))
+    if isinstance(rest, str):
+        parts.append(rest)
+    elif rest not in (None, {}, []):
+        parts.append(json.dumps(rest, ensure_ascii=False, indent=2))
+    return visible("\n\n".join(part.strip("\n") for part in parts if part))
+
+
+def _plan_text(plan: Any) -> str:
+    if not isinstance(plan, Mapping):
+        return f"Plan: {plan}"
+    steps = [f"  {at}. {step.get('title', '')}" + _files(step) for at, step in enumerate(plan.get("steps", ()), 1)]
+    return "\n".join([f"Plan: {plan.get('title', '')}", *steps])
+
+
+def _files(step: Mapping[str, Any]) -> str:
+    files = step.get("files") or ()
+    return f"  ({', '.join(map(str, files))})" if files else ""
+
+
+def _changes_text(changes: Any) -> str:
+    done = [change for change in changes if isinstance(change, Mapping) and change.get("summary")]
+    lines = [f"  {change.get('step', '')}: {' '.join(str(change['summary']).split())}" for change in done]
+    return "\n".join(["Steps:", *lines]) if lines else ""
+
+
+def _verdict_text(review: Any) -> str:
+    if not isinstance(review, Mapping):
+        return f"Review: {review}"
+    findings = review.get("findings") or ()
+    lines = [
+        f"  {found.get('file', '')}:{found.get('line', 0)}: {found.get('severity', '')}: {found.get('text', '')}"
+        for found in findings
+    ]
+    count = f", {counted(len(lines), 'finding')}" if lines else ""
+    return "\n".join([f"Review: {review.get('verdict', '')}{count}", *lines])
+
+
+_KNOWN: Mapping[str, Callable[[Any], str]] = {
+    "plan": _plan_text,
+    "changes": _changes_text,
+    "verdict": _verdict_text,
+}
+
+
+def change_list(diff: str) -> str:
+    """Return the files of a unified diff, each with the number of lines that came and went."""
+    rows = [_file_counts(section) for section in re.split(r"^diff --git ", diff, flags=re.MULTILINE)[1:]]
+    return "\n".join(["Changed files:", *(f"  {sign} {name}  {counts}" for sign, name, counts in rows)])
+
+
+def _file_counts(section: str) -> tuple[str, str, str]:
+    header, _, body = section.partition("\n@@ ")
+    lines = header.split("\n")
+    # "a/NAME b/NAME", or both in quotes: the second half is the name with its side.
+    name = lines[0][len(lines[0]) // 2 + 1 :].replace("b/", "", 1)
+    sign = "A" if "\nnew file" in header else "D" if "\ndeleted file" in header else "M"
+    if not body:
+        return sign, name, "binary" if "Binary files" in header else "+0 -0"
+    content = body.split("\n")[1:]  # the rest of the first "@@" line is no content
+    came, went = (sum(line.startswith(mark) for line in content) for mark in "+-")
+    return sign, name, f"+{came} -{went}"
+
+
+def node_name(label: str) -> str:
+    """Return a node's label as people read it: the first visit is not counted out."""
+    return label.removesuffix("#1")
+
+
+def counted(count: int, word: str) -> str:
+    """Return a number with its word in the singular or plural."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def short_number(number: int) -> str:
+    """Return a count in at most five characters or so: 950, 12.3k, 4.5M."""
+    if number < 1_000:
+        return str(number)
+    return f"{number / 1_000:.1f}k" if number < 999_950 else f"{number / 1_000_000:.1f}M"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours, rounded to the second."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _call_text(data: Mapping[str, Any]) -> str:
+    prompt, completion = data["prompt_tokens"], data["completion_tokens"]
+    tokens = f"{'?' if prompt is None else prompt} + {'?' if completion is None else completion} tokens"
+    return f"{data['model']}, {data['seconds']:.1f} s, {tokens}{_calls(data['calls'])}"
+
+
+def _calls(names: Sequence[str]) -> str:
+    return f", calls {', '.join(names)}" if names else ""
+
+
+def _tool_text(data: Mapping[str, Any], about: str) -> str:
+    # A file's text or a command's output says little in one line; why a call failed says a lot.
+    reason = "" if data["ok"] else " ".join(str(data["text"]).split("\n", 1)[0].split())[:120]
+    end = f"failed ({data['seconds']:.1f} s): {reason}" if reason else f"({data['seconds']:.1f} s)"
+    return " ".join(part for part in (data["name"], about or ", ".join(data["files"]), end) if part)

@@ -1,0 +1,361 @@
+"""`flow runs list`, `flow runs show` and `flow runs rm`: readings of the run database, without langgraph.
+
+Their words are read here and not by typer, which loads pydantic for every option that holds a value.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..core.errors import UsageError
+from .context import CliOptions
+from .printing import print_json, visible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..core.events import EventRecord
+    from ..core.questions import Question
+    from ..runs.store import RunRow, RunStore, RunUsage
+
+DEFAULT_COUNT = 20
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="List, show and remove runs. RUN is an id, the beginning of one, or last.",
+)
+_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command("list", context_settings=_WORDS, options_metavar="[--all] [-n COUNT]")
+def list_runs(ctx: typer.Context) -> None:
+    """List the runs of this workspace, newest first.
+
+    --all lists those of every workspace; -n COUNT sets how many (20; 0 = all).
+    """
+    options: CliOptions = ctx.obj
+    every, count = _list_words(ctx.args)
+    store = _open(options)
+    if store is None:
+        _print_runs(options, [], every)
+        return
+    with store:
+        _print_runs(options, store.list_runs(None if every else _workspace(options), count or -1), every)
+
+
+@app.command("show", context_settings=_WORDS, options_metavar="[RUN]")
+def show(ctx: typer.Context) -> None:
+    """Show one run: its state, nodes, model calls, files written, open questions and result. Without RUN the last."""
+    options: CliOptions = ctx.obj
+    if len(ctx.args) > 1:
+        raise UsageError(f"`flow runs show` takes one RUN, got {' '.join(ctx.args)!r}.")
+    ref = ctx.args[0] if ctx.args else "last"
+    with _required(options, ref) as store:
+        row = store.find_run(ref, _workspace(options))
+        report = RunReport(row, *_facts(store, row))
+    if options.json:
+        print_json(report.to_dict(), indent=2 if options.output == "json" else None)
+    else:
+        print(visible("\n".join(report.lines())))
+
+
+@app.command("rm", context_settings=_WORDS, options_metavar="RUN...")
+def remove(ctx: typer.Context) -> None:
+    """Remove runs with their checkpoints and stored contents; the workspace stays as it is."""
+    options: CliOptions = ctx.obj
+    if not ctx.args:
+        raise UsageError("`flow runs rm` needs a RUN.", hint="`flow runs list` shows them.")
+    with _required(options, ctx.args[0]) as store:
+        # All are looked up before any goes: a mistyped one must not leave half of the work done.
+        ids = list(dict.fromkeys(store.find_run(ref, _workspace(options)).id for ref in ctx.args))
+        for run_id in ids:
+            store.remove_run(run_id)
+    if options.json:
+        print_json({"removed": ids})
+    else:
+        print("\n".join(f"Removed run {run_id}." for run_id in ids))
+
+
+def _list_words(words: Sequence[str]) -> tuple[bool, int]:
+    every, count, left = False, DEFAULT_COUNT, list(words)
+    while left:
+        word = left.pop(0)
+        if word == "--all":
+            every = True
+        elif word.startswith("-n"):
+            text = word[2:] or (left.pop(0) if left else "")
+            if not text.isdecimal():
+                raise UsageError(f"-n {text!r} is no count.", hint="Write it like -n 50; 0 = all.")
+            count = int(text)
+        else:
+            raise UsageError(f"`flow runs list` does not know {word!r}.", hint="It takes --all and -n COUNT.")
+    return every, count
+
+
+def _open(options: CliOptions) -> RunStore | None:
+    """Return the store; None = nothing was ever run, and nothing is created by looking."""
+    from ..configs.dirs import find_dirs
+    from ..runs.store import RunStore
+
+    path = find_dirs(options.env).data / "runs.db"
+    return RunStore(path) if path.exists() else None
+
+
+def _required(options: CliOptions, ref: str) -> RunStore:
+    store = _open(options)
+    if store is None:
+        raise UsageError(f"There is no run {ref!r}: nothing was run yet.", hint="`flow run` starts one.")
+    return store
+
+
+def _workspace(options: CliOptions) -> Path:
+    from ..configs.workspace import find_workspace
+
+    return find_workspace(options.directory)
+
+
+def _print_runs(options: CliOptions, rows: Sequence[RunRow], every: bool) -> None:
+    from ..runs.rows import shown_status, this_host
+
+    host = this_host()
+    shown = [(row, shown_status(row, host)) for row in rows]
+    if options.output == "json":
+        print_json([_brief(row, status) for row, status in shown], indent=2)
+    elif options.output == "jsonl":
+        for row, status in shown:
+            print_json(_brief(row, status))
+    elif not rows:
+        print("No runs yet." if every else "No runs in this workspace yet; --all lists those of every workspace.")
+    else:
+        table = [("ID", "STATUS", "GRAPH", "STARTED", *(["WORKSPACE"] if every else []), "TITLE")]
+        for row, status in shown:
+            place = [row.workspace] if every else []
+            table.append((row.id, status, row.graph, local_time(row.created_at), *place, row.title))
+        print("\n".join(columns(table)))
+
+
+def _brief(row: RunRow, status: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "status": status,
+        "graph": row.graph,
+        "title": row.title,
+        "workspace": row.workspace,
+        "exit_code": row.exit_code,
+        "message": row.message,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+    }
+
+
+def _facts(store: RunStore, row: RunRow) -> tuple[str, RunUsage, list[NodeReport], list[str], list[Question]]:
+    from ..runs.rows import shown_status, tally, this_host
+
+    events = store.events(row.id)
+    status = shown_status(row, this_host())
+    files = sorted({file for event in events if event.type == "tool_end" for file in event.data["files"]})
+    nodes = node_reports(events)
+    for node in nodes:
+        if node.state == "running" and status != "running":
+            node.state = "waiting" if status == "waiting" else "stopped"
+    return status, tally(events), nodes, files, store.questions(row.id)
+
+
+@dataclass(slots=True)
+class NodeReport:
+    """What one node of a run came to over all its visits. `state` is that of its last visit."""
+
+    path: str
+    kind: str = ""
+    visits: int = 0
+    state: str = "running"
+    seconds: float = 0.0
+    model_calls: int = 0
+    tokens: int = 0
+    tool_calls: int = 0
+    failed_tool_calls: int = 0
+    summary: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def add(self, event: EventRecord) -> None:
+        data = event.data
+        match event.type:
+            case "node_start":
+                self.kind, self.state = data["kind"], "running"
+                self.visits += 1
+            case "node_end":
+                self.state = "skipped" if data["skipped"] else "done"
+                self.seconds += data["seconds"]
+                self.summary = data["summary"]
+            case "node_fail":
+                self.state, self.summary = "failed", data["message"]
+            case "model_call":
+                self.model_calls += 1
+                self.tokens += (data["prompt_tokens"] or 0) + (data["completion_tokens"] or 0)
+            case "tool_end":
+                self.tool_calls += 1
+                self.failed_tool_calls += not data["ok"]
+
+
+def node_reports(events: Sequence[EventRecord]) -> list[NodeReport]:
+    """Return one report a node, in the order in which they began; visits of one node are counted together."""
+    reports: dict[str, NodeReport] = {}
+    for event in events:
+        if event.node:
+            path = event.node.rpartition("#")[0] or event.node
+            reports.setdefault(path, NodeReport(path)).add(event)
+    return list(reports.values())
+
+
+@dataclass(slots=True)
+class RunReport:
+    """Everything that `flow runs show` says of a run."""
+
+    row: RunRow
+    status: str
+    usage: RunUsage
+    nodes: list[NodeReport] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        row, usage = self.row, self.usage
+        return {
+            **_brief(row, self.status),
+            "graph_source": row.graph_source,
+            "input": row.input,
+            "options": row.options,
+            "usage": {
+                "node_runs": usage.node_runs,
+                "model_calls": usage.model_calls,
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "active_s": round(usage.active_s, 3),
+            },
+            "nodes": [node.to_dict() for node in self.nodes],
+            "files": self.files,
+            "questions": [{**asked.to_dict(), "answer": self._answers(asked)} for asked in self.questions],
+            "output": row.output,
+        }
+
+    def lines(self) -> list[str]:
+        parts = [self._head(), self._node_lines(), self._file_lines(), self._question_lines(), self._end_lines()]
+        return [line for at, part in enumerate(filter(None, parts)) for line in ([""] if at else []) + part]
+
+    def _head(self) -> list[str]:
+        from .render import duration
+
+        row, usage = self.row, self.usage
+        code = (
+            "" if row.exit_code is None or self.status in {"running", "interrupted"} else f" (exit {row.exit_code})"
+        )
+        facts = [
+            ("Run", f"{row.id}  {self.status}{code}"),
+            ("Graph", f"{row.graph}  ({row.graph_source})"),
+            ("Workspace", row.workspace),
+            ("Started", local_time(row.created_at)),
+            ("Last", local_time(usage.last_at or row.updated_at)),
+            ("Model", _model(row)),
+            ("Mode", str(row.options.get("mode") or "")),
+            ("Worked", duration(usage.active_s)),
+            ("Used", f"{usage.node_runs:,} node runs, {usage.model_calls:,} model calls, {_tokens(usage)}"),
+            *((f"Input {name}", _short(value)) for name, value in row.input.items()),
+        ]
+        return columns([(f"{name}:", value) for name, value in facts if value])
+
+    def _node_lines(self) -> list[str]:
+        if not self.nodes:
+            return []
+        rows = [("NODE", "TYPE", "STATE", "VISITS", "CALLS", "TOKENS", "SECONDS", "TOOLS", "SUMMARY")]
+        for node in self.nodes:
+            tools = f"{node.tool_calls}" + (f" ({node.failed_tool_calls} failed)" if node.failed_tool_calls else "")
+            counts = (str(node.visits), str(node.model_calls), f"{node.tokens:,}", f"{node.seconds:.1f}", tools)
+            rows.append((node.path, node.kind, node.state, *counts, _short(node.summary)))
+        return columns(rows)
+
+    def _file_lines(self) -> list[str]:
+        return ["Files written by tools:", *(f"  {file}" for file in self.files)] if self.files else []
+
+    def _question_lines(self) -> list[str]:
+        lines = ["Open questions:"] if self.questions else []
+        for asked in self.questions:
+            lines += [f"  {self._short_id(asked)}  {asked.node}", *(f"    {line}" for line in asked.text.split("\n"))]
+            lines += [f"    {command}" for command in self._answers(asked)]
+        return lines
+
+    def _answers(self, asked: Question) -> list[str]:
+        """Return the commands that answer a question; an answer that needs an editor is given at a terminal."""
+        import shlex
+
+        commands = []
+        for choice in asked.choices:
+            by_editor = choice == "edit" and "edit" in asked.payload
+            given = "" if by_editor else f" --answer {shlex.quote(f'{self._short_id(asked)}={choice}')}"
+            commands.append(f"flow resume {self.row.id}{given}")
+        return commands
+
+    def _short_id(self, asked: Question) -> str:
+        """Return the shortest beginning of at least 8 characters that names no other open question."""
+        others = [other.id for other in self.questions if other.id != asked.id]
+        size = 8
+        while size < len(asked.id) and any(other.startswith(asked.id[:size]) for other in others):
+            size += 1
+        return asked.id[:size]
+
+    def _end_lines(self) -> list[str]:
+        from .render import result_text
+
+        output = result_text(self.row.output)
+        lines = [self.row.message] if self.row.message else []
+        if self.status in {"interrupted", "paused"}:
+            lines.append(f"Go on with: flow resume {self.row.id}")
+        return lines + ([*([""] if lines else []), *output.split("\n")] if output else [])
+
+
+def _model(row: RunRow) -> str:
+    models = row.options.get("models")
+    if not isinstance(models, dict):
+        return ""
+    main = str(models.get("main", ""))
+    others = [f"{role} {name}" for role, name in models.items() if name and name != main]
+    return ", ".join([main, *others])
+
+
+def _tokens(usage: RunUsage) -> str:
+    return f"{usage.prompt_tokens:,} prompt + {usage.completion_tokens:,} completion tokens"
+
+
+def _short(value: Any, size: int = 100) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= size else text[: size - 1] + "…"
+
+
+def local_time(at: str) -> str:
+    """Return a stored time as this machine's clock shows it, to the minute."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines of aligned columns, wide characters counted as two; the last column is not padded."""
+    shown = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*shown, strict=True)]
+    padded = (
+        [cell + " " * (width - _width(cell)) for cell, width in zip(row[:-1], widths[:-1], strict=True)] + [row[-1]]
+        for row in shown
+    )
+    return ["  ".join(row).rstrip() for row in padded]
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char) for char in text)

@@ -1,0 +1,115 @@
+"""What `flow run`, `resume` and `demo` share: a view on the run, a way to answer, Ctrl-C, and the result."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from ..app.context import Surface
+from ..core.questions import Answer, Question
+from .asking import ask_at_terminal
+from .context import CliOptions
+from .printing import print_json, visible
+from .render import JsonlView, ProgressView, result_text
+
+if TYPE_CHECKING:
+    from ..app.context import AppContext
+    from ..runs.runner import Outcome
+
+Start = Callable[[Surface], "Awaitable[Outcome]"]
+
+
+def drive(options: CliOptions, context: AppContext, start: Start) -> int:
+    """Run `start` to its end, show it, print the result, and return the exit code."""
+    view = make_view(options, context.settings.output)
+    surface = Surface(view, answerer(options, view))
+    try:
+        outcome = asyncio.run(_until_end(surface, start, view))
+    finally:
+        view.close()
+    _print_outcome(options, context.settings.output, outcome)
+    return outcome.exit_code
+
+
+def make_view(options: CliOptions, output: str) -> ProgressView | JsonlView:
+    """Return JSON lines on stdout for `-o jsonl`, else progress on stderr."""
+    if output == "jsonl":
+        return JsonlView(sys.stdout, sys.stderr, quiet=options.quiet)
+    return ProgressView(
+        sys.stderr,
+        live=sys.stderr.isatty() and options.env.get("TERM") != "dumb",
+        color=options.color,
+        quiet=options.quiet,
+        verbose=options.verbose,
+        asks=options.input_allowed,
+    )
+
+
+def answerer(options: CliOptions, view: ProgressView | JsonlView) -> Callable[[Question], Answer | None]:
+    """Return what answers questions: the person at the terminal, else each question's own headless answer."""
+
+    def answer(question: Question) -> Answer | None:
+        if options.input_allowed:
+            view.close()
+            return _asked(options, question)
+        return None if question.headless is None else Answer(question.headless, by="headless")
+
+    return answer
+
+
+def _asked(options: CliOptions, question: Question) -> Answer | None:
+    # The event loop stands still while a person thinks, and so would its handler of Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        color = options.color and sys.stderr.isatty()
+        return ask_at_terminal(question, stdin=sys.stdin, stderr=sys.stderr, color=color, env=options.env)
+    except KeyboardInterrupt:
+        return None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def _until_end(surface: Surface, start: Start, view: ProgressView | JsonlView) -> Outcome:
+    task = asyncio.ensure_future(start(surface))
+
+    def stop() -> None:
+        if surface.stop.is_set():
+            task.cancel()
+            return
+        surface.stop.set()
+        view.notice("Stopping after this step; once more stops at once. What is finished is saved.")
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    return await task
+
+
+def _print_outcome(options: CliOptions, output: str, outcome: Outcome) -> None:
+    if outcome.message:
+        print(f"flow: {visible(outcome.message)}", file=sys.stderr)
+    if outcome.hint:
+        print(visible(outcome.hint), file=sys.stderr)
+    if output == "text":
+        if text := result_text(outcome.output, outcome.diff):
+            print(text)
+    elif output == "json":
+        print_json(
+            {
+                "run_id": outcome.run_id,
+                "status": outcome.status,
+                "exit_code": outcome.exit_code,
+                "message": outcome.message,
+                "output": outcome.output,
+                "diff": outcome.diff,
+            }
+        )
+
+
+def say(options: CliOptions, text: str) -> None:
+    """Print a text for people on stderr; nothing with -q."""
+    if not options.quiet and text:
+        print(visible(text), file=sys.stderr, flush=True)

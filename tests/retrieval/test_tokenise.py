@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowloom.retrieval.tokenise import (
+    FTS5_TOKENIZER,
+    count_identifiers,
+    index_text,
+    match_expression,
+    query_terms,
+    split_identifier,
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("parseHTTPUrl2", ("parsehttpurl2", "parse", "http", "url", "2")),
+        ("snake_case_name", ("snake_case_name", "snake", "case", "name")),
+        ("plain", ("plain",)),
+        ("__init__", ("init",)),
+        ("sha256", ("sha256", "sha", "256")),
+        ("ÄrgerName", ("ärgername", "ärger", "name")),
+        ("_", ()),
+        ("x" * 81, ()),
+    ],
+)
+def test_an_identifier_is_stored_whole_and_in_parts(word: str, parts: tuple[str, ...]) -> None:
+    assert split_identifier(word) == parts
+
+
+def test_japanese_is_cut_into_pairs() -> None:
+    assert index_text("経費精算") == "経費 費精 精算 算"
+
+
+def test_full_width_text_is_normalised() -> None:
+    assert index_text("ＡＢＣ ㈱ ｶﾞｲﾄﾞ") == "abc 株 ガイ イド"
+
+
+def test_identifiers_within_japanese_are_words_of_their_own() -> None:
+    assert index_text("slugify関数を直す").split()[0] == "slugify"
+
+
+def test_pairs_of_hiragana_and_common_words_are_not_searched_for() -> None:
+    assert query_terms("領収書はどこですか") == ["領収", "収書", "書は"]
+    assert query_terms("where is the parser") == ["parser"]
+
+
+def test_a_query_of_nothing_else_keeps_them() -> None:
+    assert query_terms("どこですか") == ["どこ", "こで", "です", "すか"]
+    assert query_terms("what is this") == ["what", "is", "this"]
+
+
+def test_a_query_without_words_matches_nothing() -> None:
+    assert match_expression(" ?! \0 ") == ""
+
+
+def test_identifiers_are_counted_with_their_case() -> None:
+    assert count_identifiers("Foo foo Foo of 12ab 変数x name_1") == {"Foo": 2, "foo": 1, "name_1": 1}
+
+
+def _table(*texts: str) -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:")
+    db.execute(f'CREATE VIRTUAL TABLE words USING fts5 (body, tokenize = "{FTS5_TOKENIZER}")')
+    db.executemany("INSERT INTO words VALUES (?)", [(index_text(text),) for text in texts])
+    return db
+
+
+@pytest.mark.parametrize(
+    "query", ["費", "算", "経費", "経費を精算したい", "parse_file", "ParseFile", "parsing", "file"]
+)
+def test_japanese_and_code_are_found_by_part_or_whole(query: str) -> None:
+    db = _table("経費精算 parse_file", "nothing here 別の文")
+    found = db.execute("SELECT rowid FROM words WHERE words MATCH ?", (match_expression(query),)).fetchall()
+    db.close()
+    assert found == [(1,)]
+
+
+@given(st.text())
+def test_no_query_is_syntax(query: str) -> None:
+    if expression := match_expression(query):
+        db = _table("text")
+        db.execute("SELECT rowid FROM words WHERE words MATCH ?", (expression,)).fetchall()
+        db.close()
+
+
+@pytest.mark.parametrize("query", ['"', "a AND", "NEAR(", "a* OR NOT b", "body:x", "^x", "x' --", "{a b}: c", "-x"])
+def test_operators_of_the_search_language_are_only_words(query: str) -> None:
+    db = _table("text")
+    if expression := match_expression(query):
+        db.execute("SELECT rowid FROM words WHERE words MATCH ?", (expression,)).fetchall()
+    db.close()

@@ -1,0 +1,157 @@
+from typing import Any
+
+import pytest
+
+from flowloom.core.effects import Command, Effect, FileWrite, Nothing, Spawn, ToolResult
+from flowloom.tools.permissions import approval_question, decide, grant_for
+from flowloom.tools.showing import visible
+
+WRITE = FileWrite("src/a.py", None, b"x", "")
+SHELL = Command(("bash", "-c", "make"), 1.0)
+READING = Command(("git", "status"), 1.0, category="read")
+COMMIT = Command(("sh", "-c", "commit"), 1.0, category="edit")
+NOTHING = Nothing(ToolResult(""))
+SPAWN = Spawn("t", ())
+
+VERDICTS = {
+    "plan": {"edit": "deny", "commit": "deny", "shell": "deny"},
+    "ask": {"edit": "ask", "commit": "ask", "shell": "ask"},
+    "auto-edit": {"edit": "allow", "commit": "allow", "shell": "ask"},
+    "auto": {"edit": "allow", "commit": "allow", "shell": "allow"},
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "verdict"), [(mode, kind, v) for mode, row in VERDICTS.items() for kind, v in row.items()]
+)
+def test_each_mode_decides_by_category(mode: str, kind: str, verdict: str) -> None:
+    effects: dict[str, Effect] = {"edit": WRITE, "commit": COMMIT, "shell": SHELL}
+    category = "shell" if kind == "shell" else "edit"
+    assert decide(effects[kind], category, mode, frozenset()).verdict == verdict
+
+
+@pytest.mark.parametrize("mode", VERDICTS)
+@pytest.mark.parametrize("effect", [NOTHING, SPAWN, READING])
+def test_what_changes_nothing_is_allowed_in_every_mode(effect: Effect, mode: str) -> None:
+    assert decide(effect, "agent" if effect is SPAWN else "read", mode, frozenset()).verdict == "allow"
+
+
+@pytest.mark.parametrize("mode", VERDICTS)
+@pytest.mark.parametrize("path", [".git/hooks/x", "a/.GIT/config", ".flow/config.toml", ".flowignore"])
+def test_protected_paths_are_denied_in_every_mode(mode: str, path: str) -> None:
+    decision = decide(FileWrite(path, None, b"", ""), "edit", mode, frozenset({"edit"}))
+    assert decision.verdict == "deny"
+    assert "protected" in decision.reason
+
+
+@pytest.mark.parametrize("effect", [WRITE, SHELL])
+def test_a_tool_that_says_it_reads_does_not_widen_its_effect(effect: Effect) -> None:
+    assert decide(effect, "read", "ask", frozenset()).verdict == "ask"
+
+
+def test_a_command_that_reads_in_a_shell_tool_is_asked_for() -> None:
+    assert decide(READING, "shell", "ask", frozenset()).verdict == "ask"
+
+
+def test_an_unknown_category_is_asked_for_even_where_edits_are_not() -> None:
+    assert decide(WRITE, "something", "auto-edit", frozenset()).verdict == "ask"
+
+
+def test_plan_mode_is_named_to_the_model() -> None:
+    assert "plan mode" in decide(SHELL, "shell", "plan", frozenset()).reason
+
+
+def test_a_grant_covers_all_writes_or_exactly_one_command() -> None:
+    assert decide(WRITE, "edit", "ask", {"edit"}).verdict == "allow"
+    assert decide(SHELL, "shell", "ask", {grant_for(SHELL)}).verdict == "allow"
+    other = Command(("bash", "-c", "make "), 1.0)
+    assert decide(other, "shell", "ask", {grant_for(SHELL), "edit"}).verdict == "ask"
+
+
+def test_a_grant_does_not_lift_plan_mode() -> None:
+    assert decide(WRITE, "edit", "plan", {"edit"}).verdict == "deny"
+
+
+def test_an_unknown_mode_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="'yolo'"):
+        decide(WRITE, "edit", "yolo", frozenset())
+
+
+def test_a_write_is_asked_for_with_its_diff() -> None:
+    write = FileWrite("設定.txt", "sha", "一\n弐\n三\n".encode(), "")
+    question = approval_question(write, "code#1", "一\n二\n三\n".encode())
+    assert question.kind == "approval"
+    assert question.node == "code#1"
+    assert question.choices == ("yes", "no", "always")
+    assert question.text.startswith("Change 設定.txt?\n--- a/設定.txt\n+++ b/設定.txt\n@@ -1,3 +1,3 @@\n")
+    assert "\n-二\n+弐\n" in question.text
+    assert question.payload["diff"] in question.text
+
+
+def test_a_new_file_is_shown_against_nothing() -> None:
+    question = approval_question(FileWrite("a", None, b"x", ""), "n")
+    assert question.text == "Create a?\n--- /dev/null\n+++ b/a\n@@ -0,0 +1 @@\n+x\n\\ No newline at end of file\n"
+
+
+def test_a_crlf_file_shows_only_what_changes() -> None:
+    diff = approval_question(FileWrite("a", "s", b"a\r\nB\r\n", ""), "n", b"a\r\nb\r\n").payload["diff"]
+    assert diff.endswith(" a\n-b\n+B\n")
+
+
+def test_a_change_of_line_ends_encoding_or_mark_is_shown() -> None:
+    ends = approval_question(FileWrite("a", "s", b"a\n", ""), "n", b"a\r\n").payload["diff"]
+    assert "-a<U+000D>\n+a\n" in ends
+    encoding = approval_question(
+        FileWrite("a", "s", "日本語の文章".encode(), ""), "n", "日本語の文章".encode("cp932")
+    )
+    assert "(encoding cp932 -> utf-8)" in encoding.text
+    mark = approval_question(FileWrite("a", "s", b"\xef\xbb\xbfa", ""), "n", b"a")
+    assert "byte order mark added" in mark.text
+
+
+def test_a_binary_change_is_told_by_its_sizes() -> None:
+    assert (
+        "(binary: 3 bytes before, 4 bytes after)"
+        in approval_question(FileWrite("a", "s", b"text", ""), "n", b"\0\1\2").text
+    )
+
+
+def test_a_command_is_shown_exactly() -> None:
+    question = approval_question(Command(("bash", "-c", "rm -rf build && make"), 120.0, cwd="sub"), "n")
+    assert question.text == "Run this command in sub (at most 120 s)?\nrm -rf build && make"
+    assert question.payload["argv"] == ["bash", "-c", "rm -rf build && make"]
+
+
+def test_a_program_with_arguments_is_shown_quoted() -> None:
+    assert approval_question(Command(("git", "commit", "-m", "a b; c"), 1, category="edit"), "n").text.endswith(
+        "git commit -m 'a b; c'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\u202eb", "a<U+202E>b"),
+        ("a\u200bb", "a<U+200B>b"),
+        ("a\x1b[2Kb", "a<U+001B>[2Kb"),
+        ("a\rb", "a<U+000D>b"),
+        ("a\U000e0041b", "a<U+E0041>b"),
+        ("a\u3164b", "a<U+3164>b"),
+        ("a\u2028b", "a<U+2028>b"),
+        ("葛\U000e0100飾区　東京", "葛\U000e0100飾区　東京"),
+        ("x\ufe0f\ufe01\ufe02", "x\ufe0f<U+FE01><U+FE02>"),
+        ("a\tb\nc", "a\tb\nc"),
+    ],
+)
+def test_what_hides_or_turns_text_round_is_shown(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+def test_hidden_text_is_visible_in_questions(rig: Any) -> None:
+    command = approval_question(Command(("bash", "-c", "ls \u202e# fr- mr"), 1), "n")
+    write = approval_question(FileWrite("a\u200b.py", None, b"x = 1 \xe2\x80\xae# y\n", ""), "n")
+    for question in (command, write):
+        shown = question.text + str(question.payload)
+        assert "\u202e" not in shown
+        assert "\u200b" not in shown
+        assert "<U+202E>" in shown
