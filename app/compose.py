@@ -108,6 +108,7 @@ def code_retriever(context: AppContext, notify: Callable[[str], None]) -> CodeRe
         EstimatingCounter(),
         embedder(context),
         max_file_bytes=context.settings.retrieval.max_file_bytes,
+        max_files=context.settings.retrieval.max_files,
         notify=notify,
     )
 

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UsageError
-from .context import CliOptions, app_context, print_notices
+from .context import CliOptions, app_context
 from .printing import print_json, visible
 
 if TYPE_CHECKING:
     from ..app.context import Surface
-    from ..core.events import EventRecord, Phase
-    from ..core.questions import Answer, Question
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, help="List the tools agents have, or call one.")
 
@@ -73,35 +71,10 @@ def call(
 
 def _surface(options: CliOptions) -> Surface:
     from ..app.context import Surface
+    from .surface import answerer, make_view
 
-    return Surface(NoticesOnly(options), lambda question: _answer(options, question))
-
-
-def _answer(options: CliOptions, question: Question) -> tuple[Answer, str] | None:
-    from ..core.questions import Answer
-
-    if options.input_allowed:
-        from .asking import ask_at_terminal
-
-        given = ask_at_terminal(question, stdin=sys.stdin, stderr=sys.stderr)
-        return None if given is None else (given, "person")
-    return None if question.headless is None else (Answer(question.headless), "headless")
-
-
-class NoticesOnly:
-    """Watches a single call: there is no run whose events could be shown."""
-
-    def __init__(self, options: CliOptions) -> None:
-        self._options = options
-
-    def record(self, record: EventRecord) -> None:
-        return None
-
-    def progress(self, node: str, phase: Phase, amount: int) -> None:
-        return None
-
-    def notice(self, text: str) -> None:
-        print_notices(self._options, (text,))
+    view = make_view(options, "text")
+    return Surface(view, answerer(options, view))
 
 
 def read_arguments(words: list[str]) -> dict[str, Any]:

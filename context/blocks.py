@@ -10,7 +10,8 @@ from ..core.hits import Hit
 from ..core.ports import TokenCounter
 
 _UNSAFE = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff"
+    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 
@@ -23,7 +24,8 @@ class Block:
 
     def render(self) -> str:
         """Return the frame; a closing mark inside the text is defused and invisible characters are dropped."""
-        body = _UNSAFE.sub("", self.text).replace(f"</{self.tag}", f"&lt;/{self.tag}").strip("\n")
+        closing = re.compile(rf"<(\s*/\s*{re.escape(self.tag)})", re.IGNORECASE)
+        body = closing.sub(r"&lt;\1", _UNSAFE.sub("", self.text)).strip("\n")
         return f"<{self.tag}>\n{body}\n</{self.tag}>"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -20,7 +22,8 @@ def read_inputs(spec: GraphSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return a value for every declared input.
 
     Args:
-        given: values by name; texts from a command line become numbers and booleans where the input's type says so.
+        given: values by name; texts from a command line become what the input's type says (numbers, booleans, lists
+            of words set apart by commas, JSON).
 
     Raises:
         UsageError: an unknown or missing input, or a value of the wrong type.
@@ -49,7 +52,7 @@ def option_inputs(spec: GraphSpec, words: Sequence[str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for word in words:
         option, equals, value = word.removeprefix("--").partition("=")
-        switch = option.removeprefix("no-")
+        switch = option if option in options else option.removeprefix("no-")
         if word.startswith("--") and equals and option in options:
             given[options[option]] = value
         elif word.startswith("--") and not equals and _is_switch(spec, options.get(switch, "")):
@@ -74,7 +77,7 @@ def _unknown_option(spec: GraphSpec, word: str, options: Mapping[str, str]) -> U
 
 def _value(spec: GraphSpec, name: str, declared: InputSpec, given: Mapping[str, Any]) -> Any:
     value = given.get(name, declared.default if declared.has_default else None)
-    if value is None or (value == "" and declared.required):
+    if value is None or (isinstance(value, str) and not value.strip() and declared.required):
         if declared.required:
             how = f'flow run {spec.name} "..."' if declared.positional else f"-i {name}=..."
             raise UsageError(f"{spec.name} needs the input {name!r}.", hint=f"Give it like: {how}")
@@ -86,11 +89,16 @@ def _value(spec: GraphSpec, name: str, declared: InputSpec, given: Mapping[str, 
 
 def _by_schema(spec: GraphSpec, name: str, schema: str, value: Any) -> Any:
     try:
-        return SCHEMAS[schema].model_validate(value).model_dump(mode="json")
+        data = _json(value) if isinstance(value, str) else value
+        return SCHEMAS[schema].model_validate(data).model_dump(mode="json")
     except ValidationError as err:
         fault = err.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or name
         raise UsageError(f"{spec.name}: the input {name!r} is no {schema}: {place}: {fault['msg']}.") from err
+    except ValueError as err:
+        raise UsageError(
+            f"{spec.name}: the input {name!r} must be a {schema} in JSON, got {_shortened(value)}: {err}."
+        ) from err
 
 
 def _by_type(spec: GraphSpec, name: str, declared: InputSpec, value: Any) -> Any:
@@ -98,18 +106,20 @@ def _by_type(spec: GraphSpec, name: str, declared: InputSpec, value: Any) -> Any
         match declared.type:
             case "bool":
                 return _bool(value)
-            case "int":
-                return int(value)
-            case "number":
-                return float(value)
+            case "int" | "number":
+                return _number(value, whole=declared.type == "int")
             case "string" | "path":
-                return str(value)
+                return _text(value)
             case "list":
-                return value if isinstance(value, list) else str(value).split(",")
+                return _list(value)
+            case "object":
+                return _object(value)
             case _:
                 return value
     except ValueError as err:
-        raise UsageError(f"{spec.name}: the input {name!r} must be of type {declared.type}, got {value!r}.") from err
+        raise UsageError(
+            f"{spec.name}: the input {name!r} must be of type {declared.type}, got {_shortened(value)}."
+        ) from err
 
 
 def _bool(value: Any) -> bool:
@@ -119,3 +129,50 @@ def _bool(value: Any) -> bool:
     if text not in _TRUE | _FALSE:
         raise ValueError(text)
     return text in _TRUE
+
+
+def _number(value: Any, *, whole: bool) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(value)
+    number = float(value)
+    if not math.isfinite(number) or (whole and not number.is_integer()):
+        raise ValueError(value)
+    # Not through float, which would round a large whole number.
+    return (int(value) if isinstance(value, (str, int)) else int(number)) if whole else number
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(value)
+    text = str(value)
+    text.encode()  # half a surrogate pair, from a command line that is not UTF-8, could not be stored
+    return text
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        text = value.strip()
+        value = _json(text) if text.startswith("[") else [part.strip() for part in text.split(",") if part.strip()]
+    if not isinstance(value, list):
+        raise ValueError(value)
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    data = _json(value) if isinstance(value, str) else value
+    if not isinstance(data, dict):
+        raise ValueError(value)
+    return data
+
+
+def _json(text: str) -> Any:
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _shortened(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."

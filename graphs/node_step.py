@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import FlowError, ModelFault, RunFailed
+from ..core.errors import FlowError, LimitReached, ModelFault, ModelUnavailable, RunFailed, RunInterrupted
 from ..core.events import NodeEnded, NodeFailed, NodeStarted
 from ..core.messages import Message
+from ..core.questions import Answer
 from ..core.schemas import SCHEMAS, order_steps
 from ..nodes.call import NodeCall, NodeResult, NodeType
 from ..nodes.deps import NodeDeps
-from .channels import STATE_PREFIX, state_values, written
-from .expressions import evaluate, render, render_text
+from ..nodes.steps import human_value
+from ..nodes.values import fitted
+from .channels import STATE_PREFIX, replaced, state_values, written
+from .expressions import as_text, evaluate, render, render_text
 from .facts import Facts
 from .spec import MODEL_NODES, GraphSpec, NodeSpec
 
@@ -27,6 +32,10 @@ _PLAIN_FIELDS = frozenset({"call", "choices", "edits", "graph", "parse"})
 """Fields that are never templates."""
 _TEXT_FIELDS = frozenset({"prompt", "show", "message"})
 """Fields that are read by a model or a person: always filled to a text."""
+_ITEM_ID = re.compile(r"[\w.-]{1,40}")
+"""An id that can stand in a path: no bracket, no slash, no blank."""
+_PAUSES = (RunInterrupted, LimitReached, ModelUnavailable)
+"""What stops a visit without ending it: the visit goes on when the run does."""
 
 
 class NodeStep:
@@ -50,10 +59,10 @@ class NodeStep:
         names = self._facts.names(state["input"], state_values(self._spec, state))
         update: Update = {"visits": {node.name: visit}}
         if cursor is None and node.condition is not None and not evaluate(node.condition, names):
-            return self._merged(update, self._skip(state, visit, names))
+            return {**update, **self._skip(state, visit, names)}
         if node.each is None:
-            return self._merged(update, await self._visit(state, visit, names, None, ""))
-        return self._merged(update, await self._next_item(state, visit, names, cursor))
+            return {**update, **await self._visit(state, visit, names, None, "")}
+        return {**update, **await self._next_item(state, visit, names, cursor)}
 
     async def _next_item(self, state: State, visit: int, names: dict[str, Any], cursor: Any) -> Update:
         each = self._node.each
@@ -65,7 +74,8 @@ class NodeStep:
         if not items:
             return self._value_written(None, writes=False)
         item = items[at]
-        update = await self._visit(state, visit, {**names, "item": item, each.name: item}, item, _item_name(item, at))
+        names = {**names, "item": item, each.name: item}
+        update = await self._visit(state, visit, names, item, _item_names(items)[at])
         more = at + 1 < len(items) and not (update.get("diverted") or {}).get(self._node.name)
         return {**update, "cursor": {self._node.name: {"items": items, "at": at + 1} if more else None}}
 
@@ -86,22 +96,45 @@ class NodeStep:
         path = f"{state['path']}/{node.name}" if state.get("path") else node.name
         path = f"{path}[{item_name}]" if item_name else path
         label = f"{path}#{visit}"
-        self._deps.gate.before_node(label)
-        events.emit(label, NodeStarted(node.type, visit))
+        if self._deps.gate.before_node(label):
+            events.emit(label, NodeStarted(node.type, visit))
         started = time.monotonic()
         try:
-            result = await self._run(self._call(path, visit, names, item, state), self._deps)
+            result = self._fitted(path, await self._run(self._call(path, visit, names, item, state), self._deps))
+        except _PAUSES:
+            raise
         except FlowError as err:
             events.emit(label, NodeFailed(visit, err.message))
             if node.on_error == "fail" or not isinstance(err, (RunFailed, ModelFault)):
                 raise
             return {**self._value_written({"error": err.message}, writes=False), "diverted": {node.name: True}}
         events.emit(label, NodeEnded(visit, time.monotonic() - started, result.summary))
-        return self._result_written(result)
+        return self._result_written(result, path, state)
+
+    def _fitted(self, path: str, result: NodeResult) -> NodeResult:
+        """Return the result with its values as their state keys take them.
+
+        Raises:
+            RunFailed: a value does not fit its key.
+        """
+        to = self._node.output.to
+        value = self._fit(path, to, result.value) if to else result.value
+        return replace(result, value=value, state={k: self._fit(path, k, v) for k, v in result.state.items()})
+
+    def _fit(self, path: str, name: str, value: Any) -> Any:
+        key = self._spec.state[name]
+        if key.reduce in ("append", "union"):
+            return value
+        if key.reduce == "sum" and value is None:
+            raise RunFailed(f"{path}: there is no number to add to state {name!r}.")
+        try:
+            return fitted(value, key.schema, key.kind)
+        except ValueError as err:
+            raise RunFailed(f"{path}: the value for state {name!r} {err}.") from err
 
     def _call(self, path: str, visit: int, names: dict[str, Any], item: Any, state: State) -> NodeCall:
         node = self._node
-        histories = state.get("histories", {}).get(node.name, []) if node.history == "continue" else []
+        histories = state.get("histories", {}).get(path, []) if node.history == "continue" else []
         schema = node.output.schema
         return NodeCall(
             path=path,
@@ -125,13 +158,19 @@ class NodeStep:
                 fields[key] = value
             elif key == "run" and isinstance(value, dict):
                 fields[key] = {"command": evaluate(value["command"], names)}
+            elif key == "run":
+                fields[key] = [as_text(render(word, names)) for word in value]
+            elif key == "env":
+                fields[key] = {name: as_text(render(word, names)) for name, word in value.items()}
             elif key in _TEXT_FIELDS:
                 fields[key] = render_text(value, names)
             else:
                 fields[key] = render(value, names)
         if edits := fields.get("edits"):
             fields["edit_value"] = names["state"][edits]
-            fields["edit_schema"] = self._spec.state[edits].schema
+            edited = self._spec.state[edits]
+            fields["edit_schema"] = edited.schema if edited.reduce == "replace" else None
+            fields["edit_kind"] = edited.kind
         return fields
 
     def _skip(self, state: State, visit: int, names: dict[str, Any]) -> Update:
@@ -141,16 +180,22 @@ class NodeStep:
         if not node.has_skipped:
             return self._value_written(None, writes=False)
         value = render(node.skipped, names)
-        return self._value_written({"choice": value} if node.type == "human" else value)
+        if node.type == "human":
+            value = human_value(Answer(as_text(value)))
+        return self._value_written(self._fit(label, node.output.to, value) if node.output.to else value)
 
-    def _result_written(self, result: NodeResult) -> Update:
+    def _result_written(self, result: NodeResult, path: str, state: State) -> Update:
         update = self._value_written(result.value)
         for key, value in result.state.items():
             update[STATE_PREFIX + key] = written(self._spec.state[key], value)
+        for key, value in result.edits.items():
+            update[STATE_PREFIX + key] = replaced(self._spec.state[key], value)
         if self._node.history == "continue":
-            update["histories"] = {self._node.name: [message.to_dict() for message in result.messages]}
+            update["histories"] = {path: [message.to_dict() for message in result.messages]}
         if result.resets:
-            update["visits"] = dict.fromkeys(sorted(self._router.cycle_of(self._node.name)), 0)
+            # The numbers themselves go on: they name journal entries and model calls, which must never come twice.
+            cycle = sorted(self._router.cycle_of(self._node.name))
+            update["forgiven"] = {name: state["visits"].get(name, 0) for name in cycle}
         if result.failure is not None:
             update["failed"] = {"message": result.failure.message, "exit": result.failure.exit_code}
         return update
@@ -166,12 +211,9 @@ class NodeStep:
             update[STATE_PREFIX + node.output.to] = written(self._spec.state[node.output.to], value)
         return update
 
-    @staticmethod
-    def _merged(first: Update, second: Update) -> Update:
-        visits = {**first["visits"], **second.get("visits", {})}
-        return {**first, **second, "visits": visits}
 
-
-def _item_name(item: Any, at: int) -> str:
-    name = item.get("id") if isinstance(item, Mapping) else None
-    return name if isinstance(name, str) and name else str(at + 1)
+def _item_names(items: list[Any]) -> list[str]:
+    """Return a name for each item, all different: their ids where these can serve, else their places from 1."""
+    ids = [item.get("id") if isinstance(item, Mapping) else None for item in items]
+    names = [name for name in ids if isinstance(name, str) and _ITEM_ID.fullmatch(name)]
+    return names if len(set(names)) == len(items) else [str(place + 1) for place in range(len(items))]

@@ -76,6 +76,11 @@ class StateKey:
     reduce: Reduce = "replace"
     key: str = ""
 
+    @property
+    def kind(self) -> str | None:
+        """The type of all that the key holds, which a reducer may tell; None = not known."""
+        return self.type or {"append": "list", "union": "list", "sum": "number"}.get(self.reduce)
+
     def empty(self) -> Any:
         """Return the value before the first write: None, [] (append, union) or 0 (sum)."""
         return {"replace": None, "append": [], "union": [], "sum": 0}[self.reduce]

@@ -8,6 +8,7 @@ from typing import Any
 from ..core.messages import Message
 from ..core.schemas import Change
 from .agent_task import AgentOutcome, AgentTask
+from .changed import changed_between, changed_contents
 from .deps import NodeDeps
 
 
@@ -18,12 +19,11 @@ async def run_agent(task: AgentTask, deps: NodeDeps) -> AgentOutcome:
     state: dict[str, Any] = (
         await AgentLoop(task, deps).compiled().ainvoke({"pending": []}, {"recursion_limit": 10_000})
     )
-    now = await asyncio.to_thread(deps.changes.files)
-    files = set(state.get("files", ())) | (set(now) - set(state["files_before"]))
+    now = await asyncio.to_thread(changed_contents, deps)
     return AgentOutcome(
         text=state["final"],
         value=state["value"],
-        files=tuple(sorted(files)),
+        files=changed_between(state["files_before"], now),
         messages=tuple(Message.from_dict(message) for message in state["messages"]),
     )
 

@@ -19,18 +19,21 @@ from typing_extensions import TypedDict
 
 from ..context.prompts import fill, load_prompt
 from ..core.effects import ToolResult
-from ..core.errors import LimitReached, ModelFault, ReplyCut, ReplyInvalid, RunFailed
+from ..core.errors import ModelFault, ReplyCut, ReplyInvalid, RunFailed
 from ..core.events import ModelCalled, ModelRetried, ToolEnded, ToolStarted
 from ..core.messages import CallKey, Message, ModelReply, ModelRequest, ToolCall, ToolDef
 from ..core.questions import Answer, Question
 from ..core.tool import ToolContext
 from ..llm.structured import format_schema, read_structured, schema_text
 from ..tools.calls import run_call
-from .agent_task import AgentTask
+from .agent_task import AgentTask, ModelCallsUsedUp
+from .changed import changed_contents
 from .deps import NodeDeps
 
 MAX_FAULTS = 2
 """Unusable replies in a row that are asked again; the next one ends the node."""
+MAX_REPAIRS = 1
+"""The same, once the reply is held to a schema: a model that misses it twice will miss it again."""
 
 
 class AgentState(TypedDict, total=False):
@@ -41,8 +44,7 @@ class AgentState(TypedDict, total=False):
     turn: int
     faults: int
     todos: list[dict[str, str]]
-    files: Annotated[list[str], operator.add]
-    files_before: list[str]
+    files_before: dict[str, str]
     final: str | None
     structuring: bool
     value: Any
@@ -74,8 +76,14 @@ class AgentLoop:
         task, deps = self._task, self._deps
         deps.events.progress(task.label, "retrieving")
         first = await asyncio.to_thread(self._first_messages)
-        before = await asyncio.to_thread(deps.changes.files)
-        return {"messages": [message.to_dict() for message in first], "turn": 0, "faults": 0, "files_before": before}
+        return {
+            "messages": [message.to_dict() for message in first],
+            "turn": 0,
+            "faults": 0,
+            "files_before": await asyncio.to_thread(changed_contents, deps),
+            # Without tools there is nothing to do before the answer, so it is held to its schema at once.
+            "structuring": task.schema is not None and not self._definitions,
+        }
 
     def _first_messages(self) -> list[Message]:
         task, deps = self._task, self._deps
@@ -101,7 +109,7 @@ class AgentLoop:
     def _check_limits(self, state: AgentState) -> None:
         limit = self._task.model_calls or self._deps.limits.model_calls
         if state["turn"] >= limit:
-            raise LimitReached(
+            raise ModelCallsUsedUp(
                 f"{self._task.label} used all of its {limit} model calls.",
                 hint="Raise limits.model_calls_per_node, or make the step smaller.",
             )
@@ -116,6 +124,8 @@ class AgentLoop:
     def _take(self, state: AgentState, key: CallKey, reply: ModelReply) -> AgentState:
         said = Message("assistant", reply.text, reply.calls, thinking=reply.thinking)
         update: AgentState = {"messages": [said.to_dict()], "turn": state["turn"] + 1, "pending": []}
+        if reply.calls and state.get("structuring"):
+            return self._retry(state, key, ReplyInvalid("a tool was called where only the JSON was asked for."), "")
         if reply.calls:
             return {**update, "faults": 0, "pending": [call.to_dict() for call in reply.calls]}
         if not reply.text.strip():
@@ -141,7 +151,7 @@ class AgentLoop:
 
     def _retry(self, state: AgentState, key: CallKey, fault: ModelFault, said: str) -> AgentState:
         faults = state.get("faults", 0) + 1
-        if faults > MAX_FAULTS:
+        if faults > (MAX_REPAIRS if state.get("structuring") else MAX_FAULTS):
             raise RunFailed(
                 f"{self._task.label}: {faults} replies of {self._model.name!r} in a row could not be used; "
                 f"the last one: {fault.message}",
@@ -161,6 +171,7 @@ class AgentLoop:
     async def _run_tools(self, state: AgentState) -> AgentState:
         pending = [ToolCall.from_dict(call) for call in state["pending"]]
         batch = self._batch(pending)
+        self._announce(batch)
         results = await asyncio.gather(*(self._run_one(state, call) for call in batch))
         todos = [result.todos for result in results if result.todos is not None]
         update: AgentState = {
@@ -169,7 +180,6 @@ class AgentLoop:
                 for call, result in zip(batch, results, strict=True)
             ],
             "pending": [call.to_dict() for call in pending[len(batch) :]],
-            "files": [file for result in results for file in result.files],
         }
         return {**update, "todos": list(todos[-1])} if todos else update
 
@@ -183,11 +193,16 @@ class AgentLoop:
             together.append(call)
         return together or pending[:1]
 
-    async def _run_one(self, state: AgentState, call: ToolCall) -> ToolResult:
-        self._deps.gate.before_node(self._task.label)
+    def _announce(self, batch: list[ToolCall]) -> None:
+        """Pass the gate for all calls before the first one runs: none is left running when the run stops here."""
         events, label = self._deps.events, self._task.label
-        events.emit(label, ToolStarted(call.id, call.name, call_summary(call)))
+        for call in batch:
+            if self._deps.gate.before_tool(label, call.id):
+                events.emit(label, ToolStarted(call.id, call.name, call_summary(call)))
         events.progress(label, "running tool")
+
+    async def _run_one(self, state: AgentState, call: ToolCall) -> ToolResult:
+        events, label = self._deps.events, self._task.label
         started = time.monotonic()
         if refused := self._spawn_refusal(state, call):
             result = ToolResult(refused, failed=True)
@@ -218,7 +233,7 @@ class AgentLoop:
         limits = self._deps.limits
         earlier = [
             said["id"]
-            for message in state["messages"]
+            for message in state["messages"][len(self._task.history) :]
             for said in message.get("calls", ())
             if said["name"] == "spawn_agent"
         ]

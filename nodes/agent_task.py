@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from ..context.assemble import Budget, system_message
+from ..core.errors import LimitReached
 from ..core.messages import Message
 from ..core.tool import ToolSpec
 from .roles import ROLES, Role
+
+
+class ModelCallsUsedUp(LimitReached):
+    """One agent visit made all the model calls it may make; the run's own budget is another matter."""
 
 
 @dataclass(frozen=True, slots=True)

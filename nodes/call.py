@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from pydantic import BaseModel
@@ -63,7 +64,8 @@ class NodeResult:
         value: JSON data; goes to `output.to` and is `output` in the node's edges.
         summary: one line for people.
         messages: the conversation, for a node that continues it.
-        state: state keys that the node itself replaces (a person's edit).
+        state: values that the node itself writes to state keys, each by its key's reducer.
+        edits: values that take the place of all a state key holds (a person's edit).
         failure: set by a `fail` node.
         resets: True when a person's answer lets the counters of its cycle start again.
     """
@@ -72,8 +74,16 @@ class NodeResult:
     summary: str = ""
     messages: tuple[Message, ...] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
+    edits: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     resets: bool = False
+
+
+def attempts(call_id: str) -> Iterator[str]:
+    """Yield a call's ids in the journal: its own, then one for each time that it is tried again after a failure."""
+    yield call_id
+    for number in count(2):
+        yield f"{call_id}.{number}"
 
 
 NodeType = Callable[[NodeCall, NodeDeps], Awaitable[NodeResult]]

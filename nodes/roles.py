@@ -53,9 +53,12 @@ class Role:
     extra: Extra = _nothing
 
     def text(self, schema: type[BaseModel] | None) -> str:
-        """Return the role's text with the schema of the answer where it names one."""
+        """Return the role's text with the schema that the final answer must follow; None = free text."""
         text = load_prompt("nodes", self.prompt)
-        return fill(text, schema=schema_text(schema)) if "$schema" in text and schema is not None else text
+        if schema is None:
+            return text
+        with_place = text if "$schema" in text else f"{text}\n{load_prompt('nodes', 'answer')}"
+        return fill(with_place, schema=schema_text(schema))
 
 
 ROLES: Mapping[str, Role] = MappingProxyType(

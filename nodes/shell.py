@@ -5,36 +5,76 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from typing import Any
+from typing import Any, NoReturn
 
-from ..core.effects import Command
+from ..core.effects import Command, ToolResult
 from ..core.errors import RunFailed, UsageError
 from ..core.events import ToolEnded, ToolStarted
 from ..core.ports import CallRef
 from .agent_loop import ask_person
-from .call import NodeCall, NodeResult
+from .call import NodeCall, NodeResult, attempts
 from .deps import NodeDeps
 
 DEFAULT_TIMEOUT_S = 600.0
 
 
 async def run_shell(call: NodeCall, deps: NodeDeps) -> NodeResult:
-    """Return {exit_code, text}; with `parse: json` the parsed output instead, and a failing command is an error."""
+    """Return {exit_code, text}; with `parse: json` the parsed output instead, and a failing command is an error.
+
+    Raises:
+        UsageError: the command is no text and no list of texts.
+        RunFailed: it could not be started, or its output cannot be used as JSON.
+    """
     argv = _argv(call)
     deps.events.emit(call.label, ToolStarted("run", "command", shlex.join(argv)[:120]))
     deps.events.progress(call.label, "running command")
     started = time.monotonic()
     # Category "read": the person who wrote the graph or the setting has already decided that it may run.
     command = Command(argv, call.timeout_s or DEFAULT_TIMEOUT_S, env=call.fields.get("env") or {}, category="read")
-    result = await deps.toolbox.effects.run(CallRef(call.label, "run"), command, "read", ask_person)
+    result = await _result(call, command, deps)
     seconds = time.monotonic() - started
     deps.events.emit(
-        call.label, ToolEnded("run", "command", not result.exit_code, seconds, result.files, result.text[-400:])
+        call.label, ToolEnded("run", "command", not result.failed, seconds, result.files, result.text[-400:])
     )
-    summary = f"exit code {result.exit_code}"
-    if call.fields.get("parse") == "json":
-        return NodeResult(_parsed(call, deps, result.exit_code, result.text, result.full_output), summary)
-    return NodeResult({"exit_code": result.exit_code, "text": result.text}, summary)
+    return NodeResult(_value(call, result, deps), f"exit code {result.exit_code}")
+
+
+async def _result(call: NodeCall, command: Command, deps: NodeDeps) -> ToolResult:
+    """Return what the command came to; a visit that runs again takes the journal's result, if it can be used."""
+    effects = deps.toolbox.effects
+    for call_id in attempts("run"):
+        ref = CallRef(call.label, call_id)
+        if (earlier := await effects.recover(ref, ask_person)) is None:
+            return await effects.run(ref, command, "read", ask_person)
+        if _is_usable(call, earlier, deps):
+            return earlier
+    raise AssertionError("attempts never end")
+
+
+def _is_usable(call: NodeCall, result: ToolResult, deps: NodeDeps) -> bool:
+    try:
+        _value(call, result, deps)
+    except RunFailed:
+        return False
+    return True
+
+
+def _value(call: NodeCall, result: ToolResult, deps: NodeDeps) -> Any:
+    if result.exit_code is None:
+        raise RunFailed(f"{call.path}: {result.text}")
+    if call.fields.get("parse") != "json":
+        return {"exit_code": result.exit_code, "text": result.text}
+    if result.exit_code:
+        raise RunFailed(f"{call.path}: the command failed: {result.text[-200:]!r}")
+    try:
+        output = deps.toolbox.blobs.get(result.full_output) if result.full_output else result.text
+        return json.loads(output, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as err:
+        raise RunFailed(f"{call.path}: the command's output is not JSON: {err}") from err
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
 
 
 def _argv(call: NodeCall) -> tuple[str, ...]:
@@ -48,12 +88,3 @@ def _argv(call: NodeCall) -> tuple[str, ...]:
         f"{call.path}: the command must be a text or a list of texts, got {command!r}.",
         hint="Set it like -c verify='python -m pytest -q'.",
     )
-
-
-def _parsed(call: NodeCall, deps: NodeDeps, exit_code: int | None, text: str, full: str) -> Any:
-    if exit_code:
-        raise RunFailed(f"{call.path}: the command failed: {text[-200:]!r}")
-    try:
-        return json.loads(deps.toolbox.blobs.get(full) if full else text)
-    except ValueError as err:
-        raise RunFailed(f"{call.path}: the command's output is not JSON: {err}") from err

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ..core.errors import ToolError
-from ..core.events import NodeEnded, NodeStarted
+from ..core.errors import RunFailed, ToolError
+from ..core.events import NodeEnded, NodeFailed, NodeStarted
 from .agent import run_agent
-from .agent_task import AgentTask
+from .agent_task import AgentTask, ModelCallsUsedUp
 from .deps import NodeDeps
 from .roles import ROLES
 
-_MARK = "/agent["
+_MARK = "/agent:"
+"""Before a sub-agent's call id in its path; no node's name holds a colon, so no node passes for one."""
 
 
 class SubAgents:
@@ -32,7 +33,7 @@ class SubAgents:
             tools: names it may use; () = the read-only preset.
 
         Raises:
-            ToolError: sub-agents may not nest this deep, or a tool is not read-only.
+            ToolError: sub-agents may not nest this deep, a tool is not read-only, or the sub-agent failed.
         """
         if self._deps is None:
             raise RuntimeError("SubAgents was used before attach()")
@@ -40,7 +41,7 @@ class SubAgents:
         if parent.count(_MARK) >= deps.limits.spawn_depth:
             raise ToolError("A sub-agent cannot start another one here. Do it yourself.")
         agent = AgentTask(
-            path=f"{parent}{_MARK}{call_id}]",
+            path=f"{parent}{_MARK}{call_id}",
             visit=1,
             role="sub_agent",
             prompt=task,
@@ -60,9 +61,15 @@ def _allowed(tools: Sequence[str], deps: NodeDeps) -> tuple[str, ...]:
 
 
 async def _reported(agent: AgentTask, deps: NodeDeps) -> str:
-    deps.events.emit(agent.label, NodeStarted("sub_agent", agent.visit))
+    if deps.gate.before_node(agent.label):
+        deps.events.emit(agent.label, NodeStarted("sub_agent", agent.visit))
     started = time.monotonic()
-    outcome = await run_agent(agent, deps)
+    try:
+        outcome = await run_agent(agent, deps)
+    except (RunFailed, ModelCallsUsedUp) as err:
+        # A search that came to nothing is no reason to end the parent's work.
+        deps.events.emit(agent.label, NodeFailed(agent.visit, err.message))
+        raise ToolError(f"The sub-agent came to nothing: {err.message} Do it yourself.") from err
     summary = " ".join(outcome.text.split())[:200]
     deps.events.emit(agent.label, NodeEnded(agent.visit, time.monotonic() - started, summary))
     return outcome.text

@@ -121,7 +121,7 @@ class Runner:
 
     def _finished(self, flow: Runnable, state: Mapping[str, Any]) -> Outcome:
         output, failure, exit_code = flow.outcome(state)
-        status: RunStatus = "failed" if failure else "done"
+        status: RunStatus = "failed" if exit_code else "done"
         return Outcome(self._row.id, status, exit_code, failure, output=output)
 
     def _waiting(self, snapshot: StateSnapshot) -> Outcome:

@@ -20,6 +20,9 @@ from .paths import read_inside, remove_leftover, replace_file
 from .permissions import Decision, approval_question, decide, grant_for
 from .showing import show_effect
 
+_MAX_STALE = 2
+"""Answers to an earlier question that LangGraph may give first: the stored one, and a resume value given again."""
+
 OnDecision = Callable[[CallRef, Effect, Decision], None]
 """Told of every verdict before it is acted on."""
 
@@ -211,14 +214,13 @@ def _asked(question: Question, ask: Ask) -> Answer:
     """Return the answer to this very question.
 
     A call that goes on after a kill is asked again from its top, and what comes first then may be the answer to an
-    earlier question of it (the approval before a recovery): that one is passed over, once.
+    earlier question of it (the approval before a recovery): such answers are passed over.
 
     Raises:
-        ValueError: the answer is none of the choices.
+        ValueError: the answers are none of the choices.
     """
-    answer = ask(question)
-    if answer.choice not in question.choices:
+    for _ in range(_MAX_STALE + 1):
         answer = ask(question)
-    if answer.choice not in question.choices:
-        raise ValueError(f"{answer.choice!r} is no answer to a question with the choices {question.choices}")
-    return answer
+        if answer.choice in question.choices:
+            return answer
+    raise ValueError(f"{answer.choice!r} is no answer to a question with the choices {question.choices}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from flowloom.core.errors import LimitReached, RunInterrupted, WallTimeReached
-from flowloom.core.events import ModelCalled, NodeStarted
+from flowloom.core.events import ModelCalled, NodeEnded, NodeStarted
 from flowloom.graphs.spec import Limits
 from flowloom.runs.limits import RunLimits
 from flowloom.runs.store import RunRow, RunStore
@@ -41,10 +41,15 @@ def call(store: RunStore, row: RunRow, prompt: int, completion: int | None) -> N
     store.append_event(row.id, "code", ModelCalled("code#1.0", "m", 1.0, prompt, completion))
 
 
+def run_node(store: RunStore, row: RunRow, label: str) -> None:
+    store.append_event(row.id, label, NodeStarted("set", 1))
+    store.append_event(row.id, label, NodeEnded(1, 0.1))
+
+
 def test_run_without_limits_goes_on(gate: Gate, store: RunStore, row: RunRow) -> None:
     unlimited = gate(Limits())
     for _ in range(50):
-        store.append_event(row.id, "a", NodeStarted("set", 1))
+        run_node(store, row, "a#1")
         call(store, row, 10**9, 10**9)
         unlimited.before_node("a")
         unlimited.before_model_call("a")
@@ -54,7 +59,7 @@ def test_node_over_the_limit_is_not_started(gate: Gate, store: RunStore, row: Ru
     two = gate(Limits(node_runs=2))
     for _ in range(2):
         two.before_node("a")
-        store.append_event(row.id, "a", NodeStarted("set", 1))
+        run_node(store, row, "a#1")
     with pytest.raises(LimitReached, match=r"2 of at most 2 node runs; stopped before 'b'") as caught:
         two.before_node("b")
     assert caught.value.exit_code == 3

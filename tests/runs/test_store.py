@@ -124,6 +124,15 @@ def test_usage_counts_nodes_calls_and_tokens(store: RunStore, row: RunRow) -> No
     assert usage.tokens == 120
 
 
+def test_visit_begun_again_after_a_kill_counts_once(store: RunStore, row: RunRow) -> None:
+    for _ in range(2):
+        store.append_event(row.id, "", RunStarted("g", {}, "m"))
+        store.append_event(row.id, "code#1", NodeStarted("coder", 1))
+    store.append_event(row.id, "code#1", NodeEnded(1, 0.5))
+    store.append_event(row.id, "code#1", NodeStarted("coder", 1))
+    assert store.usage(row.id).node_runs == 2
+
+
 def test_active_time_leaves_out_pauses_and_a_person_thinking(tmp_path: Path) -> None:
     times = iter([0, 0, 10, 15, 1000, 1002, 5000, 5007])
     with RunStore(

@@ -175,7 +175,7 @@ async def test_always_is_not_asked_again(rig: Any) -> None:
 
 
 async def test_an_answer_that_is_no_choice_is_a_bug(rig: Any) -> None:
-    rig.person.answers = [Answer("maybe"), Answer("maybe")]
+    rig.person.answers = [Answer("maybe")] * 3
     with pytest.raises(ValueError, match="'maybe'"):
         await rig.effects("ask").run(REF, shell("true"), "shell", rig.person)
 

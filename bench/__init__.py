@@ -1,0 +1,1 @@
+"""Measurements against the project's own limits: `make bench`. Not shipped."""
