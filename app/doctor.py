@@ -173,7 +173,15 @@ async def _check_models(settings: Settings) -> list[Check]:
     except ModelUnavailable as err:
         return [Check("server", "fail", err.message, err.hint, "model")]
     count = len(info.models)
-    checks = [Check("server", "ok", f"{info.url}, version {info.version}, {count} models", "", "model")]
+    checks = [
+        Check(
+            "server",
+            "ok",
+            f"{info.url}, version {info.version}, {count} model{'' if count == 1 else 's'}",
+            "",
+            "model",
+        )
+    ]
     for wanted in dict.fromkeys(settings.models.for_role(role) for role in ROLES):
         roles = ", ".join(role for role in ROLES if settings.models.for_role(role) == wanted)
         try:

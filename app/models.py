@@ -112,9 +112,11 @@ def replay_server(path: Path, workspace: Path) -> Iterator[OllamaServer]:
     """Give a server on this machine's loopback that answers from a cassette, as one model for all roles.
 
     Raises:
-        UsageError: the cassette cannot be read.
+        UsageError: the cassette cannot be read or holds nothing.
     """
     cassette = Cassette.load(path)
+    if not cassette.keys:
+        raise UsageError(f"the cassette {str(path)!r} is empty.", hint="Record one with `--record FILE`.")
     answers = cassette.answers(normaliser(workspace))
     with OllamaServer(answers, models=cassette.models[:1] or ("replay:latest",)) as server:
         yield server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,23 +91,15 @@ async def start_run(context: AppContext, request: RunRequest, surface: Surface) 
     require_git(context.workspace)
     loaded = load_graph(context, request.graph)
     inputs = read_inputs(loaded.spec, given_inputs(loaded, request))
-    options = _options(context, request, surface)
+    options = _options(context, request)
     with _server(options, context.workspace) as replaying:
-        pool = await _connect(_settings(context.settings, replaying), loaded, options, context.workspace)
-        with RunStore(runs_db(context)) as store:
-            row = store.create_run(
-                graph=loaded.spec.name,
-                graph_source=loaded.spec.source.path,
-                graph_text=loaded.spec.source.text,
-                fingerprint=fingerprint(loaded.spec, loaded.library),
-                input=inputs,
-                options={**options, "models": pool.names},
-                workspace=context.workspace,
-                title=_title(inputs, positional_input(loaded.spec)),
-            )
-            blobs = BlobStore(store.blobs_folder(row.id))
-            row = store.update_run(row.id, baseline=await asyncio.to_thread(baseline, context.workspace, blobs))
-            return await _drive(context, loaded, row, store, pool, surface, resumed=False)
+        settings = _settings(context.settings, replaying)
+        async with aclosing(await _connect(settings, loaded, options, context.workspace)) as pool:
+            # After the connection: nobody is asked for a run that cannot begin.
+            options["verify"] = verify_command(context, surface, options["mode"])
+            with RunStore(runs_db(context)) as store:
+                row = await _new_run(context, store, loaded, inputs, {**options, "models": pool.names})
+                return await _drive(context, loaded, row, store, pool, surface, resumed=False)
 
 
 async def resume_run(context: AppContext, request: ResumeRequest, surface: Surface) -> Outcome:
@@ -125,12 +117,12 @@ async def resume_run(context: AppContext, request: ResumeRequest, surface: Surfa
         _check_graph(row, loaded, force=request.force_graph)
         with _server(row.options, context.workspace) as replaying:
             settings = _with_models(_settings(context.settings, replaying), row.options["models"], request.models)
-            pool = await _connect(settings, loaded, row.options, context.workspace)
-            row = store.claim_run(row.id)
-            options = {**_raised(row.options, request), "models": pool.names}
-            row = store.update_run(row.id, options=options)
-            _answer_first(store, row, request.answer, surface)
-            return await _drive(context, loaded, row, store, pool, surface, resumed=True)
+            async with aclosing(await _connect(settings, loaded, row.options, context.workspace)) as pool:
+                row = store.claim_run(row.id)
+                options = {**_raised(row.options, request), "models": pool.names}
+                row = store.update_run(row.id, options=options)
+                _answer_first(store, row, request.answer, surface)
+                return await _drive(context, loaded, row, store, pool, surface, resumed=True)
 
 
 def load_graph(context: AppContext, name: str) -> Loaded:
@@ -171,6 +163,23 @@ def given_inputs(loaded: Loaded, request: RunRequest) -> dict[str, Any]:
     return {**given, name: request.text}
 
 
+async def _new_run(
+    context: AppContext, store: RunStore, loaded: Loaded, inputs: Mapping[str, Any], options: Mapping[str, Any]
+) -> RunRow:
+    row = store.create_run(
+        graph=loaded.spec.name,
+        graph_source=loaded.spec.source.path,
+        graph_text=loaded.spec.source.text,
+        fingerprint=fingerprint(loaded.spec, loaded.library),
+        input=dict(inputs),
+        options=dict(options),
+        workspace=context.workspace,
+        title=_title(inputs, positional_input(loaded.spec)),
+    )
+    blobs = BlobStore(store.blobs_folder(row.id))
+    return store.update_run(row.id, baseline=await asyncio.to_thread(baseline, context.workspace, blobs))
+
+
 async def _drive(
     context: AppContext,
     loaded: Loaded,
@@ -200,7 +209,6 @@ async def _drive(
         return replace(outcome, diff=await asyncio.to_thread(deps.changes.diff))
     finally:
         retriever.close()
-        await pool.aclose()
 
 
 def _timed(answerer: Answerer, gate: RunLimits) -> Answerer:
@@ -218,13 +226,11 @@ def _facts(context: AppContext, row: RunRow) -> Facts:
     return Facts(settings=settings, run={"id": row.id}, git=git_facts(context.workspace))
 
 
-def _options(context: AppContext, request: RunRequest, surface: Surface) -> dict[str, Any]:
-    """Return what a resume needs to go on alike; stored with the run."""
-    mode = context.settings.mode
+def _options(context: AppContext, request: RunRequest) -> dict[str, Any]:
+    """Return what a resume needs to go on alike, but for the verify command; stored with the run."""
     return {
         "graph": request.graph,
-        "mode": mode,
-        "verify": verify_command(context, surface, mode),
+        "mode": context.settings.mode,
         "record": str(request.record.resolve()) if request.record else "",
         "replay": str(request.replay.resolve()) if request.replay else "",
         "max_tokens": request.max_tokens,

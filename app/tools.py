@@ -93,5 +93,5 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
             raise Denied(f"{name} needs a person's yes, and nobody can be asked.", hint="Allow it with -c mode=auto.")
         return given
 
-    tool_context = ToolContext(context.workspace, blobs, retriever, offered=(name,))
+    tool_context = ToolContext(context.workspace, blobs, retriever, offered=tuple(TOOLS))
     return await run_call(ToolCall("call", name, dict(args)), {name: spec}, tool_context, effects, "call", ask)

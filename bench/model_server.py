@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -46,10 +46,12 @@ def model_server(script: Sequence[Reply]) -> Iterator[ModelServer]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, tuple(script)), daemon=True)
     process.start()
+    # With our copy closed, a server that fails to start is an EOFError here instead of a wait for ever.
+    theirs.close()
     try:
         yield ModelServer(ours)
     finally:
-        ours.send("end")
+        ours.close()
         process.join(10)
 
 
@@ -67,7 +69,8 @@ def _serve(connection: Connection, script: tuple[Reply, ...]) -> None:
     count_tokens("warm")
     with OllamaServer(answer) as server:
         connection.send(server.url)
-        while connection.recv() != "end":
-            taken = asked[:]
-            asked.clear()
-            connection.send(taken)
+        with suppress(EOFError):
+            while connection.recv() == "take":
+                taken = asked[:]
+                asked.clear()
+                connection.send(taken)

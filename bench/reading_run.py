@@ -79,23 +79,22 @@ def reading_runs() -> Iterator[ReadingRuns]:
         (folder / "with-context.yaml").write_text(_GRAPH.format(budget=""), "utf-8")
         (folder / "without-context.yaml").write_text(_GRAPH.format(budget=_NO_CONTEXT), "utf-8")
         target = modules[len(modules) // 2]
-        noun = Path(target).stem.partition("_")[0]
-        function = f"_dump_{noun}_rows"
+        function = f"_dump_{Path(target).parent.name}_{Path(target).stem.partition('_')[0]}"
         with model_server(_script(modules, target, function)) as server:
-            runs = ReadingRuns(
-                folder, server, target, f"Add a docstring to the function {function} in file {target}"
-            )
+            runs = ReadingRuns(folder, server, target, f"Add a docstring to the function {function} in file {target}")
             runs.run(repository_context=True)
             yield runs
 
 
 def _script(modules: list[str], target: str, function: str) -> list[Reply]:
-    read = [target, *[module for module in modules if module != target][:: len(modules) // 7][:7]]
+    read = [target, *[module for module in modules if module != target][:: len(modules) // 6][:6]]
     head = f"def {function}(rows, stream):"
     calls = [
         *(Call("read_file", {"path": path, "offset": 1, "limit": _LINES_A_READ}) for path in read),
         Call("grep", {"pattern": function, "path": "depot"}),
-        Call("glob", {"pattern": "depot/billing/*.py"}),
+        Call("glob", {"pattern": "**/*shelf*.py", "path": "depot"}),
+        # Stands for the `ls` that other agents have.
+        Call("glob", {"pattern": "depot/orders/*"}),
         Call(
             "edit_file",
             {

@@ -146,8 +146,8 @@ def run_command_line(argv: Sequence[str], env: Mapping[str, str]) -> int:
 def _run(command: list[str], options: CliOptions) -> int:
     table = CommandTable(name="flow", help=_SUMMARY, epilog=_CODES, rich_markup_mode=None, add_help_option=False)
     words = command[: command.index("--")] if "--" in command else command
-    if not command or any(word in _HELP for word in words):
-        _show_help(table, [word for word in words if word not in _HELP])
+    if not command or words[:1] == ["help"] or any(word in _HELP for word in words):
+        _show_help(table, [word for word in words if word not in (*_HELP, "help")])
         return 0
     try:
         with table.make_context("flow", command, obj=options) as ctx:
@@ -177,7 +177,11 @@ def _show_help(table: CommandTable, words: list[str]) -> None:
 
 def _help_hint(err: typer.TyperException) -> str:
     context = getattr(err, "ctx", None)
-    return f"See: {context.command_path} --help" if context is not None else ""
+    if context is None:
+        return ""
+    group = context.command if isinstance(context.command, TyperGroup) else None
+    names = f"Commands: {', '.join(group.list_commands(context))}. " if group is not None else ""
+    return f"{names}See: {context.command_path} --help"
 
 
 def _report(options: CliOptions | None, kind: str, message: str, hint: str, exit_code: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from ..core.errors import UsageError
 from ..core.questions import Answer, Question
-from .printing import visible
+from .printing import node_name, visible
 
 Check = Callable[[Any], Any]
 """Returns an edited value as it is to be used; raises ValueError with what is wrong with it."""
@@ -120,11 +120,14 @@ def _refused(what: str, questions: Sequence[Question]) -> UsageError:
 
 
 def _show(question: Question, stderr: TextIO, color: bool) -> None:
-    heading = f"Question from {question.node}" if question.node else "Question"
+    heading = f"Question from {node_name(question.node)}" if question.node else "Question"
     stderr.write(f"\n{visible(heading)}\n")
     for line in visible(question.text).split("\n"):
         stderr.write(_coloured(line) + "\n" if color and "diff" in question.payload else line + "\n")
-    stderr.write(f"{_choices_line(question)}  (Enter: {visible(question.choices[0])})\n")
+    enter = f"Enter: {visible(question.choices[0])}"
+    # Only an approval's reason is read by somebody: by the model that wanted the call.
+    reason = "; a reason may follow, like no: REASON" if question.kind == "approval" else ""
+    stderr.write(f"{_choices_line(question)}  ({enter}{reason})\n")
 
 
 def _choices_line(question: Question) -> str:

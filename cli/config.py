@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from .context import CliOptions, load_setup, print_notices
-from .printing import print_json, visible
+from .printing import print_items, print_json, visible
 
 if TYPE_CHECKING:
     from ..configs.load import Loaded
@@ -18,9 +18,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False, help="Show settin
 @app.command("get")
 def get(
     ctx: typer.Context,
-    key: str = typer.Argument(..., help="Dotted key (models.main), or a table (models)."),
+    key: str = typer.Argument(..., metavar="KEY", help="Dotted key (models.main), or a table (models)."),
 ) -> None:
-    """Print the value of a setting; one that is not set prints an empty line."""
+    """Print the value of a setting; an empty line when it is not set."""
     options: CliOptions = ctx.obj
     loaded, keys = _load(options, key)
     values = {name: _value(loaded, name) for name in keys}
@@ -36,13 +36,15 @@ def get(
 @app.command("explain")
 def explain(
     ctx: typer.Context,
-    key: str | None = typer.Argument(None, help="Dotted key or table; all settings without one.", show_default=False),
+    key: str | None = typer.Argument(
+        None, metavar="[KEY]", help="Dotted key or table; all settings without one.", show_default=False
+    ),
 ) -> None:
-    """Print a setting's value, the source that won, the file or variable it stands in, and what it means."""
+    """Print a setting's value, where it comes from, and what it means."""
     options: CliOptions = ctx.obj
     loaded, keys = _load(options, key)
     if options.json:
-        print_json([_facts(loaded, name) for name in keys])
+        print_items([_facts(loaded, name) for name in keys], options.output)
         return
     for name in keys:
         place = f" ({visible(loaded.places[name])})" if loaded.places[name] else ""

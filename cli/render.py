@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..core.events import EventRecord, Phase
-from .printing import visible
+from .printing import node_name, one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
-
-_ALWAYS = frozenset({"node_fail"})
 
 
 @dataclass(slots=True)
@@ -35,7 +33,7 @@ class ProgressView:
     Args:
         live: True on a terminal that can move its cursor.
         color: False for NO_COLOR, TERM=dumb and --no-color.
-        quiet: print failures and questions only.
+        quiet: print questions only.
         verbose: print model calls and skipped nodes as well.
         asks: True when questions are asked at this terminal by somebody else, so that they need no line here.
         clock: seconds that only go forward.
@@ -66,13 +64,15 @@ class ProgressView:
         self._phase: tuple[str, Phase] | None = None
         self._phase_began = self._began
         self._amount = 0
+        self._failure = ""
         self._line = _LiveLine(stream, color, self._now) if live and not quiet else None
 
     def record(self, record: EventRecord) -> None:
         """Show one stored event."""
         self._count(record)
         line = self._text(record)
-        if line and (not self._quiet or record.type in _ALWAYS or record.type == "question"):
+        # Why a run failed is said at its end; with -q that is enough.
+        if line and (not self._quiet or record.type == "question"):
             self._print(line, _STYLES.get(record.type, ""))
         if record.type in {"question", "run_end"}:
             # A question is read from the same terminal; the next phase shows the line again.
@@ -129,16 +129,16 @@ class ProgressView:
             case "node_end":
                 return self._ended(record, name)
             case "node_fail":
-                return f"{name}: failed: {data['message']}"
+                return self._failed(data["message"], name)
             case "model_call":
                 return f"  {name}: {_call_text(data)}" if self._verbose else ""
             case "model_retry":
-                return f"  {name}: asked again: {data['reason']}"
+                return f"  {name}: asked again: {one_line(data['reason'])}"
             case "tool_end":
                 about = self._calls.pop((record.node, data["call_id"]), "")
                 return f"  {name}: {_tool_text(data, about)}"
             case "question":
-                return "" if self._asks else f"{name}: {data['text']} ({', '.join(data['choices'])})"
+                return "" if self._asks else _question_text(data, name)
             case "answer":
                 return f"{name}: {data['choice']} ({data['by']})".removeprefix(": ")
             case "notice":
@@ -157,6 +157,13 @@ class ProgressView:
             facts += [counted(node.calls, "model call"), f"{short_number(node.tokens)} tokens"]
         summary = f": {record.data['summary']}" if record.data["summary"] else ""
         return f"{name} ({', '.join(facts)}){summary}"
+
+    def _failed(self, message: str, name: str) -> str:
+        """Return what failed; the reason only once, not again for every graph around the node."""
+        if message == self._failure:
+            return f"{name}: failed"
+        self._failure = message
+        return f"{name}: failed: {one_line(message)}"
 
     def _totals_text(self, record: EventRecord) -> str:
         total = self._totals
@@ -293,7 +300,7 @@ def _files(step: Mapping[str, Any]) -> str:
 
 def _changes_text(changes: Any) -> str:
     done = [change for change in changes if isinstance(change, Mapping) and change.get("summary")]
-    lines = [f"  {change.get('step', '')}: {' '.join(str(change['summary']).split())}" for change in done]
+    lines = [f"  {change.get('step') or 'repair'}: {' '.join(str(change['summary']).split())}" for change in done]
     return "\n".join(["Steps:", *lines]) if lines else ""
 
 
@@ -335,11 +342,6 @@ def _file_counts(section: str) -> tuple[str, str, str]:
     return sign, name, f"+{came} -{went}"
 
 
-def node_name(label: str) -> str:
-    """Return a node's label as people read it: the first visit is not counted out."""
-    return label.removesuffix("#1")
-
-
 def counted(count: int, word: str) -> str:
     """Return a number with its word in the singular or plural."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
@@ -359,6 +361,12 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _question_text(data: Mapping[str, Any], name: str) -> str:
+    text = data["text"].rstrip("\n")
+    choices = f"({', '.join(data['choices'])})"
+    return f"{name}: {text}\n{choices}" if "\n" in text else f"{name}: {text} {choices}"
 
 
 def _call_text(data: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -12,8 +13,12 @@ from .context import CliOptions, app_context
 
 def run(
     ctx: typer.Context,
-    graph: str = typer.Argument(..., help="Name of a graph, or the path of a graph file."),
-    text: str = typer.Argument(None, help="The graph's plain input, such as the task.", show_default=False),
+    graph: str = typer.Argument(
+        ..., metavar="GRAPH", help="Name of a graph, such as plan-and-code, or the path of a graph file."
+    ),
+    text: str = typer.Argument(
+        None, metavar="[INPUT]", help="The graph's plain input, such as the task, in quotes.", show_default=False
+    ),
     inputs: list[str] = typer.Option(None, "-i", "--input", metavar="NAME=VALUE", help="One input; may be repeated."),
     input_file: str = typer.Option(None, "--input-file", metavar="FILE", help="Read the plain input; - is stdin."),
     model: list[str] = typer.Option(
@@ -32,10 +37,10 @@ def run(
 
     options: CliOptions = ctx.obj
     request = RunRequest(
-        graph=graph,
-        text=_text(text, input_file),
+        graph=_graph(options, graph),
+        text=_text(options, text, input_file),
         inputs=read_pairs(inputs or []),
-        words=tuple(ctx.args),
+        words=_words(graph, text, ctx.args),
         record=_from(options, record),
         replay=_from(options, replay),
         max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
@@ -55,7 +60,7 @@ def read_pairs(texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise UsageError(f"-i {text!r} is no NAME=VALUE.")
+            raise UsageError(f"-i {text!r} sets no input.", hint="Write it as -i NAME=VALUE.")
         pairs[name] = value
     return pairs
 
@@ -75,7 +80,38 @@ def read_models(texts: list[str]) -> dict[str, str]:
     return model_flags(choices)
 
 
-def _text(text: str | None, input_file: str | None) -> str | None:
+def _graph(options: CliOptions, name: str) -> str:
+    """Return a file's path as seen from the folder the command works in, made absolute; a name as it is.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if ".py:" in name or not ("/" in name or name.endswith((".yaml", ".yml"))):
+        return name
+    path = os.path.abspath(options.directory / Path(name).expanduser())
+    if not os.path.isfile(path):
+        raise UsageError(
+            f"There is no graph file {name!r}.", hint="Name a file that exists, or a graph such as plan-and-code."
+        )
+    return path
+
+
+def _words(graph: str, text: str | None, words: list[str]) -> tuple[str, ...]:
+    """Return the words that only the graph can read: its inputs as options.
+
+    Raises:
+        UsageError: a word that is no option; most often the input's quotes were forgotten.
+    """
+    plain = next((word for word in words if not word.startswith("-")), None)
+    if plain is not None:
+        raise UsageError(
+            f"`flow run` takes one INPUT, got {text!r} and {plain!r}.",
+            hint=f'Put the input in quotes: flow run {graph} "..."',
+        )
+    return tuple(words)
+
+
+def _text(options: CliOptions, text: str | None, input_file: str | None) -> str | None:
     if input_file is None:
         return text
     if text is not None:
@@ -85,9 +121,11 @@ def _text(text: str | None, input_file: str | None) -> str | None:
 
         return sys.stdin.read()
     try:
-        return Path(input_file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise UsageError(f"--input-file {input_file!r} cannot be read: {err}.") from err
+        return (options.directory / input_file).read_text("utf-8")
+    except OSError as err:
+        raise UsageError(f"--input-file {input_file!r} cannot be read: {err.strerror}.") from err
+    except UnicodeDecodeError as err:
+        raise UsageError(f"--input-file {input_file!r} is not UTF-8 text.", hint="Save the file as UTF-8.") from err
 
 
 def _from(options: CliOptions, path: Path | None) -> Path | None:

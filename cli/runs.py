@@ -28,7 +28,6 @@ DEFAULT_COUNT = 20
 app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
-    no_args_is_help=True,
     help="List, show and remove runs. RUN is an id, the beginning of one, or last.",
 )
 _WORDS = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -52,7 +51,10 @@ def list_runs(ctx: typer.Context) -> None:
 
 @app.command("show", context_settings=_WORDS, options_metavar="[RUN]")
 def show(ctx: typer.Context) -> None:
-    """Show one run: its state, nodes, model calls, files written, open questions and result. Without RUN the last."""
+    """Show one run: its state, nodes, files written, questions and result.
+
+    Without RUN the last one of this workspace.
+    """
     options: CliOptions = ctx.obj
     if len(ctx.args) > 1:
         raise UsageError(f"`flow runs show` takes one RUN, got {' '.join(ctx.args)!r}.")
@@ -68,7 +70,10 @@ def show(ctx: typer.Context) -> None:
 
 @app.command("rm", context_settings=_WORDS, options_metavar="RUN...")
 def remove(ctx: typer.Context) -> None:
-    """Remove runs with their checkpoints and stored contents; the workspace stays as it is."""
+    """Remove runs with all that is stored of them.
+
+    The workspace stays as it is.
+    """
     options: CliOptions = ctx.obj
     if not ctx.args:
         raise UsageError("`flow runs rm` needs a RUN.", hint="`flow runs list` shows them.")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..app.context import Surface
+from ..core.errors import RunInterrupted
 from ..core.questions import Answer, Question
 from .asking import ask_at_terminal
 from .context import CliOptions
-from .printing import print_json, visible
+from .printing import one_line, print_json, visible
 from .render import JsonlView, ProgressView, result_text
 
 if TYPE_CHECKING:
@@ -61,15 +63,28 @@ def answerer(options: CliOptions, view: ProgressView | JsonlView) -> Callable[[Q
 
 
 def _asked(options: CliOptions, question: Question) -> Answer | None:
-    # The event loop stands still while a person thinks, and so would its handler of Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    color = options.color and sys.stderr.isatty()
     try:
-        color = options.color and sys.stderr.isatty()
-        return ask_at_terminal(question, stdin=sys.stdin, stderr=sys.stderr, color=color, env=options.env)
-    except KeyboardInterrupt:
-        return None
+        with _own_signals():
+            return ask_at_terminal(question, stdin=sys.stdin, stderr=sys.stderr, color=color, env=options.env)
+    except KeyboardInterrupt as err:
+        print(file=sys.stderr)
+        raise RunInterrupted("Stopped at the question, which was not answered.") from err
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into KeyboardInterrupt: the event loop stands still, and so do its handlers."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    # Else the loop would learn of the same signal once it goes on, and stop a second time.
+    wakeup = signal.set_wakeup_fd(-1)
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 async def _until_end(surface: Surface, start: Start, view: ProgressView | JsonlView) -> Outcome:
@@ -90,9 +105,9 @@ async def _until_end(surface: Surface, start: Start, view: ProgressView | JsonlV
 
 def _print_outcome(options: CliOptions, output: str, outcome: Outcome) -> None:
     if outcome.message:
-        print(f"flow: {visible(outcome.message)}", file=sys.stderr)
-    if outcome.hint:
-        print(visible(outcome.hint), file=sys.stderr)
+        print(f"flow: {visible(one_line(outcome.message))}", file=sys.stderr)
+    if hint := _hint(outcome):
+        print(visible(hint), file=sys.stderr)
     if output == "text":
         if text := result_text(outcome.output, outcome.diff):
             print(text)
@@ -103,10 +118,18 @@ def _print_outcome(options: CliOptions, output: str, outcome: Outcome) -> None:
                 "status": outcome.status,
                 "exit_code": outcome.exit_code,
                 "message": outcome.message,
+                "hint": _hint(outcome),
                 "output": outcome.output,
                 "diff": outcome.diff,
             }
         )
+
+
+def _hint(outcome: Outcome) -> str:
+    """Return what to do next; how to go on is said of every run that can."""
+    if outcome.status not in ("interrupted", "paused") or "flow resume" in outcome.hint:
+        return outcome.hint
+    return f"{outcome.hint} Go on with `flow resume {outcome.run_id}`.".strip()
 
 
 def say(options: CliOptions, text: str) -> None:

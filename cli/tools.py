@@ -10,7 +10,7 @@ import typer
 
 from ..core.errors import UsageError
 from .context import CliOptions, app_context
-from .printing import print_json, visible
+from .printing import print_items, print_json, visible
 
 if TYPE_CHECKING:
     from ..app.context import Surface
@@ -20,35 +20,31 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False, help="List the to
 
 @app.command("list")
 def list_tools(ctx: typer.Context) -> None:
-    """List the tools: name, category, what they cost in tokens, description."""
+    """List the tools: name, category, cost in tokens, description."""
     from ..app.tools import list_tools as all_tools
 
     options: CliOptions = ctx.obj
     tools = all_tools()
     if options.json:
-        print_json(
-            [
-                {"name": tool.name, "category": tool.category, "tokens": tool.tokens, "description": tool.description}
-                for tool in tools
-            ]
-        )
+        print_items([tool._asdict() for tool in tools], options.output)
         return
     width = max((len(tool.name) for tool in tools), default=0)
+    print(f"{'NAME':{width}}  CATEGORY  TOKENS  DESCRIPTION")
     for tool in tools:
         first_line = tool.description.strip().partition("\n")[0]
-        print(f"{tool.name:{width}}  {tool.category:7}  {tool.tokens:4}  {visible(first_line)}")
+        print(f"{tool.name:{width}}  {tool.category:8}  {tool.tokens:6}  {visible(first_line)}")
 
 
 @app.command("call", context_settings={"ignore_unknown_options": True})
 def call(
     ctx: typer.Context,
-    name: str = typer.Argument(..., help="The tool."),
+    name: str = typer.Argument(..., metavar="NAME", help="The tool; `flow tools list` names them."),
     args: Annotated[
         list[str] | None,
         typer.Argument(help="One JSON object, or name=text and name:=JSON pairs.", metavar="ARGS"),
     ] = None,
 ) -> int:
-    """Call a tool as an agent would: checked, asked for where the mode says so, and run."""
+    """Call a tool as an agent would: checked, asked for, and run."""
     import asyncio
 
     from ..app.tools import call_tool

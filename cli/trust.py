@@ -10,7 +10,7 @@ import typer
 
 from ..core.errors import UsageError
 from .context import CliOptions
-from .printing import print_json, visible
+from .printing import print_items, visible
 
 if TYPE_CHECKING:
     from ..configs.trust import FileKind, ProjectFile, TrustStore
@@ -26,7 +26,9 @@ _MEANING: dict[FileKind, str] = {
 
 def trust(
     ctx: typer.Context,
-    path: str | None = typer.Argument(None, help="A file, or a folder of them.", show_default=False),
+    path: str | None = typer.Argument(
+        None, metavar="[PATH]", help="A file, or a folder of them.", show_default=False
+    ),
     list_: bool = typer.Option(False, "--list", help="Only list, never ask."),
     revoke: bool = typer.Option(False, "--revoke", help="Trust no more: PATH, or everything in this repository."),
 ) -> None:
@@ -50,7 +52,7 @@ def trust(
     elif options.input_allowed and not list_ and not options.json:
         _ask(store, files)
     if options.json:
-        print_json([_facts(store, file) for file in files])
+        print_items([_facts(store, file) for file in files], options.output)
     elif path is None or list_:
         _list(store, files, workspace)
 

@@ -56,7 +56,17 @@ class Flow:
         return {"input": dict(inputs), "path": path, "visits": {}, "failed": None}
 
     def outcome(self, state: Mapping[str, Any]) -> tuple[Any, str, int]:
-        """Return (output, message, exit code); "" and 0 unless a fail node ended the graph."""
+        """Return (output, message, exit code); "" and 0 unless a fail node ended the graph.
+
+        Raises:
+            RunFailed: the graph did not come to its end. LangGraph itself takes a run for finished when the node
+                that should come next is gone from a changed file.
+        """
+        if not state.get("ended"):
+            raise RunFailed(
+                f"{self._spec.name} stopped before its end: the next node is not in the graph any more.",
+                hint="Put the graph's file back as it was when the run began, then resume.",
+            )
         if failed := state.get("failed"):
             return None, failed["message"], failed["exit"]
         names = self._facts.names(state["input"], state_values(self._spec, state))

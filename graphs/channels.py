@@ -12,7 +12,14 @@ from .spec import GraphSpec, StateKey
 STATE_PREFIX = "state_"
 """Before a state key in its channel's name, so that no key can shadow a channel of the engine."""
 
+OVERWRITE = "__overwrite__"
+"""LangGraph's own mark, in plain data, for a write that passes a reducer by."""
+
 Values = dict[str, Any]
+Reducer = Callable[[Any, Any], Any]
+
+_MERGED = ("visits", "forgiven", "cursor", "out", "diverted", "histories")
+"""Channels of the engine that hold one value by node."""
 
 
 def merge(old: Values | None, new: Values) -> Values:
@@ -58,33 +65,45 @@ def schema_of(spec: GraphSpec) -> Any:
             since a person answered. cursor: items and position of an `each` under way, None when it is done.
         out: last value of each node whose edges look at it. diverted: nodes that failed into their `on_error`.
         histories: conversations of nodes that continue them. failed: {message, exit} of a fail node.
+        ended: whether the last node led to the end.
     """
-    channels: dict[str, Any] = {
-        "input": dict[str, Any],
-        "path": str,
-        "visits": Annotated[dict[str, int], merge],
-        "forgiven": Annotated[dict[str, int], merge],
-        "cursor": Annotated[dict[str, Any], merge],
-        "out": Annotated[dict[str, Any], merge],
-        "diverted": Annotated[dict[str, bool], merge],
-        "histories": Annotated[dict[str, Any], merge],
-        "failed": dict[str, Any] | None,
-    }
+    failed: Any = dict[str, Any] | None
+    channels: dict[str, Any] = {"input": dict[str, Any], "path": str, "failed": failed, "ended": bool}
+    for name in _MERGED:
+        channels[name] = Annotated[dict[str, Any], merge]
     for name, key in spec.state.items():
-        channels[STATE_PREFIX + name] = _channel(key)
+        reducer = _reducer(key)
+        empty: Any = float if key.reduce == "sum" else list[Any]
+        channels[STATE_PREFIX + name] = Any if reducer is None else Annotated[empty, reducer]
     return TypedDict(f"State of {spec.name}", channels)  # type: ignore[operator]
 
 
-def _channel(key: StateKey) -> Any:
+def applied(spec: GraphSpec, channels: Mapping[str, Any], update: Mapping[str, Any]) -> Values:
+    """Return the channels as they will be once LangGraph has written the update of one node."""
+    reducers: dict[str, Reducer | None] = {STATE_PREFIX + name: _reducer(key) for name, key in spec.state.items()}
+    reducers.update(dict.fromkeys(_MERGED, merge))
+    new = dict(channels)
+    for name, value in update.items():
+        reducer = reducers.get(name)
+        if reducer is None:
+            new[name] = value
+        elif isinstance(value, Mapping) and OVERWRITE in value:
+            new[name] = value[OVERWRITE]
+        else:
+            new[name] = reducer(channels.get(name), value)
+    return new
+
+
+def _reducer(key: StateKey) -> Reducer | None:
     match key.reduce:
         case "append":
-            return Annotated[list[Any], append]
+            return append
         case "union":
-            return Annotated[list[Any], union_by(key.key)]
+            return union_by(key.key)
         case "sum":
-            return Annotated[float, add]
+            return add
         case "replace":
-            return Any
+            return None
 
 
 def written(key: StateKey, value: Any) -> Any:
@@ -98,7 +117,7 @@ def written(key: StateKey, value: Any) -> Any:
 
 def replaced(key: StateKey, value: Any) -> Any:
     """Return a person's edit as a write that takes the place of all the key holds, past its reducer."""
-    return value if key.reduce == "replace" else {"__overwrite__": value}
+    return value if key.reduce == "replace" else {OVERWRITE: value}
 
 
 def state_values(spec: GraphSpec, channels: Mapping[str, Any]) -> Values:

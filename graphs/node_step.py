@@ -17,7 +17,7 @@ from ..nodes.call import NodeCall, NodeResult, NodeType
 from ..nodes.deps import NodeDeps
 from ..nodes.steps import human_value
 from ..nodes.values import fitted
-from .channels import STATE_PREFIX, replaced, state_values, written
+from .channels import STATE_PREFIX, applied, replaced, state_values, written
 from .expressions import as_text, evaluate, render, render_text
 from .facts import Facts
 from .spec import MODEL_NODES, GraphSpec, NodeSpec
@@ -52,7 +52,17 @@ class NodeStep:
         self._facts = facts
 
     async def run(self, state: State) -> Update:
-        """Return what this superstep writes to the channels."""
+        """Return what this superstep writes to the channels.
+
+        Raises:
+            RunFailed: the node failed, or no way leads on from what it gave. LangGraph keeps the writes of a node
+                whose edge raises and would take the run for finished later, so the way is looked up here first.
+        """
+        update = await self._update(state)
+        ended = self._router.is_last(self._node.name, applied(self._spec, state, update))
+        return {**update, "ended": ended}
+
+    async def _update(self, state: State) -> Update:
         node = self._node
         cursor = state.get("cursor", {}).get(node.name)
         visit = state["visits"].get(node.name, 0) + (cursor is None)

@@ -9,7 +9,7 @@ from langgraph.graph import END as LANGGRAPH_END
 
 from ..core.errors import RunFailed
 from .channels import state_values
-from .expressions import evaluate
+from .expressions import ExpressionFailed, evaluate
 from .facts import Facts
 from .spec import END, Always, Fan, GraphSpec, Route, Switch, When, route_targets
 
@@ -35,6 +35,10 @@ class Router:
             return LANGGRAPH_END if target == END else self._within_limit(target, state)
 
         return follow
+
+    def is_last(self, name: str, state: State) -> bool:
+        """Return whether the graph ends after this visit of `name`. Raises: RunFailed: no way leads on."""
+        return self.after(name)(state) == LANGGRAPH_END
 
     def ends(self, name: str) -> list[str]:
         """Return every node that may follow `name`, as LangGraph wants to know them."""
@@ -74,9 +78,9 @@ class Router:
             case Always(target):
                 return target
             case When(expr, to, otherwise):
-                return to if evaluate(expr, self._names(name, state)) else otherwise
+                return to if self._value(name, expr, state) else otherwise
             case Switch(expr, cases, default):
-                return self._case(name, evaluate(expr, self._names(name, state)), cases, default)
+                return self._case(name, self._value(name, expr, state), cases, default)
             case Fan():
                 raise RunFailed(f"{name}: several ways at once are not supported yet.")
 
@@ -87,9 +91,12 @@ class Router:
             raise RunFailed(f"{name}: no case of its switch fits {key!r}; it has {', '.join(cases)}.")
         return target
 
-    def _names(self, name: str, state: State) -> dict[str, Any]:
+    def _value(self, name: str, expr: str, state: State) -> Any:
         names = self._facts.names(state["input"], state_values(self._spec, state))
-        return {**names, "output": state.get("out", {}).get(name)}
+        try:
+            return evaluate(expr, {**names, "output": state.get("out", {}).get(name)})
+        except ExpressionFailed as err:
+            raise RunFailed(f"{name}: {err.message}") from err
 
     def _within_limit(self, target: str, state: State) -> str:
         for _ in self._spec.nodes:

@@ -200,3 +200,21 @@ def test_text_that_the_terminal_cannot_show_does_not_end_a_command(tmp_path: Pat
 def test_every_command_of_the_table_shows_its_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line([name, "--help"], os.environ) == 0
     assert capsys.readouterr().out.startswith(f"Usage: flow {name}")
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"), [(["help"], "flow [OPTIONS]"), (["help", "runs"], "flow runs [OPTIONS]")]
+)
+def test_help_is_a_command_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], usage: str
+) -> None:
+    assert run_command_line(["-C", str(tmp_path), *words], {}) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: {usage}")
+
+
+@pytest.mark.parametrize("words", [["--"], ["--", "x"], ["--foo"], ["runs"], ["runs", "lst"]])
+def test_a_command_line_without_a_command_names_the_commands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert run_command_line(["-C", str(tmp_path), *words], {}) == 2
+    assert "flow --help" in (told := capsys.readouterr().err) or "Commands: list, show, rm." in told

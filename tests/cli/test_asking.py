@@ -91,7 +91,8 @@ def test_wrong_answer_is_asked_again_with_the_choices() -> None:
 
 def test_question_is_shown_with_its_node_and_choices() -> None:
     shown = ask(APPROVE, "\n")[1]
-    assert shown == "\nQuestion from code#1\nRun this?\nmake test\n[1] yes  [2] no  [3] always  (Enter: yes)\n> "
+    choices = "[1] yes  [2] no  [3] always  (Enter: yes; a reason may follow, like no: REASON)"
+    assert shown == f"\nQuestion from code\nRun this?\nmake test\n{choices}\n> "
 
 
 def test_text_that_would_steer_the_terminal_is_made_visible() -> None:

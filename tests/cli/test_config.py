@@ -70,7 +70,7 @@ def test_explain_names_the_variable(flow: Flow) -> None:
 
 def test_explain_names_the_option(flow: Flow) -> None:
     out = flow("config", "explain", "output", "-o", "jsonl").out
-    assert json.loads(out)[0]["origin"] == "flag"
+    assert json.loads(out)["origin"] == "flag"
 
 
 def test_explain_without_a_key_shows_every_setting(flow: Flow) -> None:

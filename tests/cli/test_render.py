@@ -88,7 +88,7 @@ def test_end_of_the_run_sums_it_up() -> None:
     assert last == "Run abcd2345: done (2 min 5 s, 1 node run, 1 model call, 12.3k tokens)"
 
 
-def test_quiet_progress_prints_failures_and_questions_only() -> None:
+def test_quiet_progress_prints_questions_only() -> None:
     stream = io.StringIO()
     view = ProgressView(stream, quiet=True, live=True)
     for record in RUN:
@@ -97,7 +97,21 @@ def test_quiet_progress_prints_failures_and_questions_only() -> None:
     view.progress("code#1", "generating", 1)
     view.record(stored(NodeFailed(1, "reply cut"), "code#2"))
     view.record(stored(QuestionAsked("q", "human", "Go on?", ("yes", "no")), "ask#1"))
-    assert stream.getvalue() == "code#2: failed: reply cut\nask: Go on? (yes, no)\n"
+    assert stream.getvalue() == "ask: Go on? (yes, no)\n"
+
+
+def test_why_a_node_failed_is_told_once_and_in_one_line() -> None:
+    stream = io.StringIO()
+    view = ProgressView(stream)
+    view.record(stored(NodeFailed(1, "HTTP 400: one\n\n two"), "implement/code#1"))
+    view.record(stored(NodeFailed(1, "HTTP 400: one\n\n two"), "implement#1"))
+    assert stream.getvalue() == "implement/code: failed: HTTP 400: one two\nimplement: failed\n"
+
+
+def test_choices_of_a_long_question_stand_on_their_own_line() -> None:
+    stream = io.StringIO()
+    ProgressView(stream).record(stored(QuestionAsked("q", "approval", "Change a?\n+new\n", ("yes", "no")), "code#1"))
+    assert stream.getvalue() == "code: Change a?\n+new\n(yes, no)\n"
 
 
 def test_question_asked_at_this_terminal_is_not_printed_twice() -> None:

@@ -102,9 +102,9 @@ def test_headings_of_hits_count_into_the_budget() -> None:
 
 
 def test_memory_is_cut_to_its_budget() -> None:
-    made = first(Hits(), Budget(memory=8), memory=[MemoryFile("AGENTS.md", "one two\nthree four\nfive six")])
-    assert "one two" not in made or "five six" not in made
-    assert "more lines left out" in made
+    text = "\n".join(f"line {number}" for number in range(20))
+    made = first(Hits(), Budget(memory=11), memory=[MemoryFile("AGENTS.md", text)])
+    assert "<project_memory>\n## AGENTS.md\nline 0\nline 1\n[18 more lines left out]\n" in made
 
 
 def test_task_cannot_close_its_own_block() -> None:
