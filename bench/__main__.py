@@ -1,4 +1,4 @@
-"""`python -m bench [NAME...]`, from the root of the checkout: runs all benches, or the named ones, one after the other.
+"""`python -m bench [NAME...]`, from the root of the checkout: runs the named benches, or all, one after the other.
 
 Prints one table; ends with 1 when a limit is passed.
 """

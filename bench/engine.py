@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
 
+from typing_extensions import TypedDict
+
 from flowloom.app.sink import StoreSink
 from flowloom.core.events import Event, EventRecord, Phase
 from flowloom.core.ports import EventSink, StepGate
@@ -22,12 +24,11 @@ from flowloom.graphs.spec import Limits
 from flowloom.nodes.deps import NodeDeps
 from flowloom.runs.limits import RunLimits
 from flowloom.runs.store import RunStore
-from typing_extensions import TypedDict
 
 from .rows import Row
 
 STEPS = 300
-_ROUNDS = 5
+_ROUNDS = 7
 
 _GRAPH = f"""flow: 1
 name: loop
@@ -83,7 +84,7 @@ class Loop:
 
 
 def run() -> list[Row]:
-    """Return the time of a step in both loops, the best of five rounds each, and the size of what they left."""
+    """Return the time of a step in both loops, the best of seven rounds each, and the size of what they left."""
     with tempfile.TemporaryDirectory() as name:
         return asyncio.run(_measure(Path(name)))
 

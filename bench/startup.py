@@ -16,7 +16,7 @@ _RUN_TIMES = 7
 
 
 def run() -> list[Row]:
-    """Return CPU time of `--help` and `runs list`; time, CPU and memory of the reading run. Each the best of seven."""
+    """Return CPU of `--help` and `runs list`; time, CPU and memory of a reading run; each the best of seven."""
     return [*_quick_commands(), *_first_request()]
 
 

@@ -38,6 +38,9 @@ def system_message() -> Message:
 class TurnAssembler:
     """Builds first messages: role, memory, map, code, documents, then the task, with what changes daily at the end.
 
+    Attributes:
+        counter: what every budget is counted with.
+
     Args:
         reminder: returns day, working directory and git state; read once for each first message.
     """
@@ -50,7 +53,7 @@ class TurnAssembler:
         reminder: Callable[[], str],
     ) -> None:
         self._retriever = retriever
-        self._counter = counter
+        self.counter = counter
         self._memory = tuple(memory)
         self._reminder = reminder
 
@@ -69,7 +72,7 @@ class TurnAssembler:
 
     def cut(self, text: str, budget: int) -> str:
         """Return the text cut to whole lines within a token budget."""
-        return cut_to_tokens(text, budget, self._counter)
+        return cut_to_tokens(text, budget, self.counter)
 
     def _found(self, query: str, budget: int, source: Source) -> str:
         if budget <= 0:
@@ -77,10 +80,10 @@ class TurnAssembler:
         render = map_text if source == "map" else hits_text
         hits = self._retriever.retrieve(query, budget, (source,))
         # The retriever counts the passages alone; their headings have to fit as well.
-        while hits and self._counter.count(render(hits)) > budget:
+        while hits and self.counter.count(render(hits)) > budget:
             hits = hits[:-1]
         return render(hits)
 
     def _memory_text(self, budget: int) -> str:
         text = "\n\n".join(f"## {file.path}\n{file.text.strip()}" for file in self._memory)
-        return cut_to_tokens(text, budget, self._counter) if budget > 0 and text else ""
+        return cut_to_tokens(text, budget, self.counter) if budget > 0 and text else ""

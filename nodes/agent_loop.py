@@ -29,6 +29,7 @@ from ..tools.calls import run_call
 from .agent_task import AgentTask, ModelCallsUsedUp
 from .changed import changed_contents
 from .deps import NodeDeps
+from .window import Measured, prompt_tokens, require_room
 
 MAX_FAULTS = 2
 """Unusable replies in a row that are asked again; the next one ends the node."""
@@ -37,7 +38,11 @@ MAX_REPAIRS = 1
 
 
 class AgentState(TypedDict, total=False):
-    """State of one visit. `messages` only grows; `pending` holds the calls of the last reply that have not run."""
+    """State of one visit.
+
+    `messages` only grows; `pending` holds the calls of the last reply that have not run; `measured` is what the server
+    counted for the last request (see window.py).
+    """
 
     messages: Annotated[list[dict[str, Any]], operator.add]
     pending: list[dict[str, Any]]
@@ -47,6 +52,7 @@ class AgentState(TypedDict, total=False):
     files_before: dict[str, str]
     final: str | None
     structuring: bool
+    measured: dict[str, int]
     value: Any
 
 
@@ -97,14 +103,20 @@ class AgentLoop:
     async def _call_model(self, state: AgentState) -> AgentState:
         self._check_limits(state)
         key = CallKey(self._task.path, self._task.visit, state["turn"])
-        structuring = bool(state.get("structuring"))
+        request = self._request(state, key, structuring=bool(state.get("structuring")))
+        measured = Measured.from_dict(state.get("measured"))
+        tokens = prompt_tokens(request, self._deps.assembler.counter, measured)
+        require_room(self._task.label, self._model.name, self._model.window, request, tokens)
         started = time.monotonic()
         try:
-            reply = await self._model.complete(self._request(state, key, structuring), self._on_progress)
+            reply = await self._model.complete(request, self._on_progress)
         except (ReplyCut, ReplyInvalid) as fault:
             return self._retry(state, key, fault, "")
         self._report(key, reply, time.monotonic() - started)
-        return self._take(state, key, reply)
+        update = self._take(state, key, reply)
+        if reply.usage.prompt_tokens is not None:
+            update["measured"] = Measured(reply.usage.prompt_tokens, len(request.messages)).to_dict()
+        return update
 
     def _check_limits(self, state: AgentState) -> None:
         limit = self._task.model_calls or self._deps.limits.model_calls
@@ -115,7 +127,7 @@ class AgentLoop:
             )
         self._deps.gate.before_model_call(self._task.label)
 
-    def _request(self, state: AgentState, key: CallKey, structuring: bool) -> ModelRequest:
+    def _request(self, state: AgentState, key: CallKey, *, structuring: bool) -> ModelRequest:
         messages = tuple(Message.from_dict(message) for message in state["messages"])
         tools: tuple[ToolDef, ...] = () if structuring else self._definitions
         schema = format_schema(self._schema()) if structuring else None

@@ -36,8 +36,7 @@ edges:
 
 def told(done: Any, code: int, *texts: str) -> None:
     """Check the exit code, and that stderr of a quiet command is one line and at most one of what to do next."""
-    assert done.code == code, done.err
-    assert "Traceback" not in done.err and "bug:" not in done.err
+    assert done.code == code and "Traceback" not in done.err and "bug:" not in done.err, done.err
     lines = done.err.splitlines()
     assert lines and lines[0].startswith("flow: ") and len(lines) <= 2, done.err
     for text in texts:
@@ -69,8 +68,6 @@ RUN = ("run", "plan-and-code", "x", "-q", "--no-approve-plan")
 @pytest.mark.parametrize(
     ("words", "texts"),
     [
-        (("rnu",), ["no command 'rnu'", "'run'"]),
-        (("runs", "lst"), ["'lst'", "list, show, rm"]),
         (("run", "plan-and-cod", "x"), ["no graph 'plan-and-cod'", "'plan-and-code'"]),
         (("run", "./none.yaml", "x"), ["none.yaml"]),
         (("run", "plan-and-code"), ["needs the input 'task'", 'flow run plan-and-code "..."']),
@@ -81,7 +78,6 @@ RUN = ("run", "plan-and-code", "x", "-q", "--no-approve-plan")
         ((*RUN, "-c", "server.ulr=x"), ["unknown setting 'server.ulr'", "server.url"]),
         ((*RUN, "--mode", "fast"), ["'fast'", "'auto-edit'"]),
         (("run", "plan-and-code", "--input-file", "none.txt"), ["'none.txt' cannot be read: No such file"]),
-        ((*RUN, "--replay", "none.jsonl"), ["none.jsonl", "--record"]),
         (("resume", "zzzz"), ["no run 'zzzz'", "flow runs list"]),
     ],
 )
@@ -171,7 +167,6 @@ def test_a_server_that_does_not_answer_is_told_at_once_with_the_next_command(flo
     with socket.create_server(("127.0.0.1", 0)) as mute:
         began = time.monotonic()
         done = flow(*RUN, cwd=repo, url=url.replace("MUTE", f"http://127.0.0.1:{mute.getsockname()[1]}"))
-        # The bar is 2.5 s; the rest is room for a busy machine.
         assert time.monotonic() - began < 10
     told(done, 5, "no model server answers at", "ollama serve")
 
@@ -248,7 +243,6 @@ def test_a_busy_server_is_asked_again_until_it_answers(shop: Any, script: Any) -
         (Fault("no-done"), 3, ["broke"]),
         (Fault("http", status=400, text="line one\nline two"), 1, ["line one line two"]),
     ],
-    ids=lambda value: getattr(value, "kind", None),
 )
 def test_a_reply_that_cannot_be_used_is_asked_again_and_then_ends_the_run(
     flow: Any, repo: Path, fault: Answer, requests: int, texts: list[str]

@@ -1,0 +1,59 @@
+"""Whether the next request fits the model's window: a server would cut a longer one silently, from the front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.errors import LimitReached
+from ..core.messages import ModelRequest
+from ..core.ports import TokenCounter
+from ..llm.tokens import count_request
+
+_TRUSTED_SHARE = 0.5
+"""A reported count below this share of the estimate leaves out what the server had cached, and is not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the server counted for an earlier request of the conversation: its tokens; its number of messages."""
+
+    tokens: int
+    messages: int
+
+    def to_dict(self) -> dict[str, int]:
+        return {"tokens": self.tokens, "messages": self.messages}
+
+    @staticmethod
+    def from_dict(data: dict[str, int] | None) -> Measured | None:
+        """Return what a checkpoint kept; None when the server reported no count yet."""
+        return None if data is None else Measured(data["tokens"], data["messages"])
+
+
+def prompt_tokens(request: ModelRequest, counter: TokenCounter, measured: Measured | None) -> int:
+    """Return the tokens of the request, never below what the model will count.
+
+    Args:
+        measured: of an earlier request that this one only appends to; its exact count replaces the estimate of that
+            part. None = all of it is estimated.
+    """
+    estimate = count_request(request.messages, request.tools, counter)
+    if measured is None:
+        return estimate
+    grown = count_request(request.messages[measured.messages :], (), counter)
+    return measured.tokens + grown if measured.tokens >= (estimate - grown) * _TRUSTED_SHARE else estimate
+
+
+def require_room(label: str, model: str, window: int, request: ModelRequest, tokens: int) -> None:
+    """Return when prompt and answer fit the window together.
+
+    Raises:
+        LimitReached: they do not; the run can be resumed with a larger window.
+    """
+    if tokens + request.max_tokens <= window:
+        return
+    raise LimitReached(
+        f"{label}: the next request needs about {tokens:,} tokens and up to {request.max_tokens:,} for its answer, "
+        f"but the window of {model!r} holds {window:,}.",
+        hint="Resume with a larger one (-c models.num_ctx=N), a shorter answer (-c models.max_tokens=N), "
+        "or make the steps smaller.",
+    )
