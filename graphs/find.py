@@ -6,12 +6,12 @@ What a repository brings is read only when its file is trusted. Every graph that
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..configs.trust import trust_command
 from ..core.errors import Denied, GraphInvalid, UsageError
 from .faults import Fault, Position, invalid, listed, near
 from .read import read_file
@@ -77,7 +77,7 @@ def find_graph(
     if _is_path(name_or_path):
         file = _File(workspace.absolute() / Path(name_or_path).expanduser(), "file")
         if not file.path.is_file():
-            raise UsageError(f"There is no graph file {name_or_path!r}.", hint="See `flow graphs list` for names.")
+            raise UsageError(f"There is no graph file {name_or_path!r}.", hint="Check the path; shipped graphs go by their name, such as plan-and-code.")
         spec = next(iter(finder.read(file).values()))
     else:
         file, spec = finder.by_name(name_or_path)
@@ -171,7 +171,7 @@ class _Finder:
             if not self.may_read(file):
                 raise Denied(
                     f"{self.shown(file.path)} belongs to this repository and is not trusted.",
-                    hint=f"Look at it, then run `flow trust {shlex.quote(self.shown(file.path))}`.",
+                    hint=f"Look at it, then run `{trust_command(file.path)}`.",
                 )
             self.graphs[file.path] = read_file(file.path, self.shown(file.path))
         return self.graphs[file.path]

@@ -48,8 +48,12 @@ async def run_coder(call: NodeCall, deps: NodeDeps) -> NodeResult:
 def _summary(value: Any) -> str:
     if isinstance(value, Mapping):
         if "steps" in value:
-            return f"{value.get('title', '')} ({len(value['steps'])} steps)"
+            return f"{value.get('title', '')} ({_counted(len(value['steps']), 'step')})"
         if "verdict" in value:
-            return f"{value['verdict']}, {len(value.get('findings', ()))} findings"
+            return f"{value['verdict']}, {_counted(len(value.get('findings', ())), 'finding')}"
         return ", ".join(value)
     return " ".join(str(value).split())[:120]
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

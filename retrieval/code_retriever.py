@@ -31,7 +31,8 @@ _LINES_AROUND = 15
 _MAP_SHARE = 1 / 3
 _NAMED_SCORE = 1.0
 # A plain word that is also the name of one of these is most often just a word.
-_COMMON_KINDS = frozenset({"constant", "variable", "property", "method", "prototype", "local", "impl"})
+_VALUE_KINDS = frozenset({"constant", "variable", "property"})
+_COMMON_KINDS = _VALUE_KINDS | frozenset({"method", "prototype", "local", "impl"})
 
 
 class CodeRetriever:
@@ -194,11 +195,17 @@ def _marked_definitions(snapshot: CodeSnapshot, names: QueryNames) -> list[Defin
     chosen: list[Definition] = []
     parents: set[tuple[str, str]] = set()
     for name in names.marked:
-        same = sorted((each for each in found if each.symbol.name == name), key=_definition_order)
+        same = _without_common(sorted((each for each in found if each.symbol.name == name), key=_definition_order))
         meant = [each for each in same if each.symbol.parent.rsplit(".", 1)[-1] in words]
         parents |= {(each.path, each.symbol.parent) for each in meant}
         chosen += (meant or same)[:_MOST_OF_A_NAME]
     return [each for each in chosen if (each.path, each.symbol.qualified_name) not in parents]
+
+
+def _without_common(same: list[Definition]) -> list[Definition]:
+    """Return the definitions without those of values, when so many values have the name that none of them is meant."""
+    values = [each for each in same if each.symbol.kind in _VALUE_KINDS]
+    return same if len(values) <= _MOST_OF_A_NAME else [each for each in same if each not in values]
 
 
 def _definition_order(each: Definition) -> tuple[bool, bool, str, int]:

@@ -82,7 +82,7 @@ def test_an_untrusted_project_graph_is_denied_by_name_with_the_command(place: Pl
     assert caught.value.exit_code == 7
     assert str(caught.value) == (
         ".flow/graphs/my graph.yaml belongs to this repository and is not trusted. "
-        "Look at it, then run `flow trust '.flow/graphs/my graph.yaml'`."
+        f"Look at it, then run `flow trust '{place.workspace.resolve()}/.flow/graphs/my graph.yaml'`."
     )
 
 
@@ -120,7 +120,7 @@ def test_a_file_outside_of_the_workspace_needs_no_trust(place: Place, tmp_path: 
 
 def test_a_file_of_the_workspace_needs_trust_even_by_its_path(place: Place) -> None:
     (place.workspace / "x.yaml").write_text(simple("x"))
-    with pytest.raises(Denied, match=r"flow trust x\.yaml"):
+    with pytest.raises(Denied, match=r"flow trust .*x\.yaml"):
         place.find("x.yaml", untrusting)
     assert place.find("./x.yaml").spec.name == "x"
 
