@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAYERS := core configs llm retrieval tools context nodes graphs runs app cli
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-fast lint types bench format clean
+.PHONY: demo test test-fast chaos lint types bench format clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,10 +22,14 @@ demo: $(VENV)/.base
 	$(BIN)/flow demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2 -q -m "not chaos"
 
 test-fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -q -m "not slow and not weights"
+	$(BIN)/python -m pytest -n 2 -q -m "not slow and not weights and not chaos"
+
+# Kills and starves processes for about twenty minutes; CHAOS_POINTS, CHAOS_DISK and CHAOS_RESUMERS set how many.
+chaos: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -s -m chaos tests/chaos
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

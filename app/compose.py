@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import subprocess
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..configs.trust import TrustStore
+from ..configs.trust import INSTRUCTIONS, TrustStore
 from ..context.assemble import MemoryFile, TurnAssembler
+from ..core.events import Noticed
+from ..core.git import run_git
 from ..core.ports import ChatModel, Embedder, EventSink, Retriever
 from ..llm.tokens import EstimatingCounter
 from ..nodes.deps import AgentLimits, NodeDeps, Toolbox
@@ -18,15 +20,16 @@ from ..nodes.sub_agent import SubAgents
 from ..retrieval.code_retriever import CodeRetriever
 from ..runs.blobs import BlobStore
 from ..runs.changes import RunChanges
+from ..runs.command_snapshots import CommandSnapshots
 from ..runs.journal import RunJournal
+from ..runs.lease import RunLease
 from ..runs.limits import RunLimits
+from ..runs.snapshots import SnapshotLimits, Snapshots
 from ..runs.store import RunRow, RunStore
 from ..tools.effects import Effects
 from ..tools.host import HostSandbox
 from ..tools.registry import TOOLS
 from .context import AppContext
-
-MEMORY_FILES = ("AGENTS.md", "CLAUDE.md", ".agent.md", ".agent.local.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class RunParts:
     sink: EventSink
     gate: RunLimits
     model: Callable[[str], ChatModel]
+    lease: RunLease
 
 
 def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> NodeDeps:
@@ -47,20 +51,25 @@ def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> Nod
     journal = RunJournal(store, row.id, blobs)
     changes = RunChanges(context.workspace, row.baseline, journal, blobs)
     spawner = SubAgents()
+    snapshots = command_snapshots(context, parts, journal)
     effects = Effects(
         workspace=context.workspace,
         sandbox=HostSandbox(),
         journal=journal,
         blobs=blobs,
+        jobs=store.blobs_folder(row.id) / "jobs",
         mode=row.options["mode"],
         grants=RunGrants(store, row.id),
         output_bytes=context.settings.tools.output_bytes,
         spawner=spawner,
+        before_command=snapshots.before if snapshots else None,
+        restore=snapshots.restore if snapshots else None,
+        require_ours=parts.lease.check,
     )
     assembler = TurnAssembler(
         retriever,
         EstimatingCounter(),
-        memory_files(context.workspace, context.trust),
+        memory_files(context.workspace, context.trust, Path(row.workspace)),
         lambda: reminder(context.workspace),
     )
     deps = NodeDeps(
@@ -74,6 +83,23 @@ def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> Nod
     )
     spawner.attach(deps)
     return deps
+
+
+def command_snapshots(context: AppContext, parts: RunParts, journal: RunJournal) -> CommandSnapshots | None:
+    """Return the snapshots of the run's commands, reading ahead already; None = no command will change anything."""
+    settings = context.settings.snapshots
+    if not settings.enabled or parts.row.options["mode"] == "plan":
+        return None
+    limits = SnapshotLimits(settings.max_file_bytes, settings.max_files, settings.quota_bytes, settings.timeout_s)
+    snapshots = CommandSnapshots(
+        Snapshots(context.workspace, context.dirs.data / "snapshots", limits),
+        journal,
+        lambda text: parts.sink.emit("", Noticed(text)),
+        keep=settings.keep,
+        required=settings.required,
+    )
+    snapshots.warm_up()
+    return snapshots
 
 
 class RunGrants:
@@ -127,12 +153,17 @@ def embedder(context: AppContext) -> Embedder | None:
     return SentenceTransformerEmbedder(Path(embed.path), embed.device, embed.model)
 
 
-def memory_files(workspace: Path, trust: TrustStore) -> list[MemoryFile]:
-    """Return the project's memory files that are trusted; the others are never read into a prompt."""
+def memory_files(workspace: Path, trust: TrustStore, project: Path | None = None) -> list[MemoryFile]:
+    """Return the project's memory files that are trusted; the others are never read into a prompt.
+
+    Args:
+        project: the checkout that a person trusts files of; None = the workspace. A worktree is another one: what was
+            trusted there counts here where the content is the same.
+    """
     found = []
-    for name in MEMORY_FILES:
+    for name in INSTRUCTIONS:
         path = workspace / name
-        if path.is_file() and trust.covers(path, content := path.read_bytes()):
+        if path.is_file() and trust.covers((project or workspace) / name, content := path.read_bytes()):
             found.append(MemoryFile(name, content.decode("utf-8", errors="replace")))
     return found
 
@@ -153,6 +184,5 @@ def git_facts(workspace: Path) -> Mapping[str, Any]:
 
 
 def _git(workspace: Path, *args: str) -> str:
-    safe = ["git", "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", "--no-optional-locks"]
-    done = subprocess.run([*safe, *args], cwd=workspace, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    done = run_git(workspace, *args)
+    return os.fsdecode(done.stdout).strip() if done.returncode == 0 else ""

@@ -1,10 +1,12 @@
 """`flow demo`: a small repository with a failing test, mended by plan-and-code.
 
-With a usable model server the model does it; without one, scripted answers go over the same wire.
+With a usable model server the model does it; without one, scripted answers go over the same wire. In the second act a
+run is killed in its middle and resumed.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,9 +16,10 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import FlowError, ModelUnavailable, UsageError
+from ..core.errors import FlowError, ModelUnavailable, RunFailed, UsageError
 from ..llm.probe import choose_model, probe_server
 from .context import AppContext, Surface
+from .resume import ResumeRequest, resume_run
 from .run import RunRequest, start_run
 
 if TYPE_CHECKING:
@@ -86,8 +89,7 @@ async def usable_model(context: AppContext) -> str:
 
 async def run_demo(context: AppContext, sample: Sample, model: str, surface: Surface) -> Outcome:
     """Let plan-and-code mend the sample. `model` = "" takes the scripted answers."""
-    settings = context.settings.model_copy(update={"verify": list(TEST_COMMAND), "mode": "auto", "check": None})
-    inside = replace(context, workspace=sample.folder, settings=settings)
+    inside = _inside(context, sample)
     request = RunRequest("plan-and-code", text=sample.task, inputs={"approve_plan": False})
     if model:
         return await start_run(inside, request, surface)
@@ -95,9 +97,45 @@ async def run_demo(context: AppContext, sample: Sample, model: str, surface: Sur
         return await start_run(inside, replace(request, replay=script), surface)
 
 
+async def resume_demo(context: AppContext, sample: Sample, surface: Surface) -> Outcome:
+    """Go on with the sample's newest run."""
+    return await resume_run(_inside(context, sample), ResumeRequest(), surface)
+
+
+def run_until_killed(sample: Sample) -> str:
+    """Run plan-and-code with the scripted answers in a process of its own, and kill that process with SIGKILL right
+    after its first edit; return the step it was killed in.
+
+    Raises:
+        RunFailed: the process ended before there was an edit.
+    """
+    with as_file(files(__package__).joinpath("demo", "script.jsonl")) as script:
+        words = ["run", "plan-and-code", sample.task, "--no-approve-plan", "--mode", "auto", "-o", "jsonl"]
+        settings = ["-c", f"verify={json.dumps(TEST_COMMAND)}", "--replay", str(script)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", __package__.partition(".")[0], *words, *settings],
+            cwd=sample.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    with process:
+        for line in process.stdout or ():
+            event = json.loads(line)
+            if event["type"] == "tool_end" and event["data"]["files"]:
+                process.kill()
+                return str(event["node"])
+    raise RunFailed(f"The run ended with {process.returncode} before it edited anything.")
+
+
 def sample_diff(sample: Sample) -> str:
     """Return what changed in the sample since its commit."""
     return _git(sample.folder, ["diff", "--no-ext-diff", "--no-color"])
+
+
+def _inside(context: AppContext, sample: Sample) -> AppContext:
+    settings = context.settings.model_copy(update={"verify": list(TEST_COMMAND), "mode": "auto", "check": None})
+    return replace(context, workspace=sample.folder, settings=settings)
 
 
 def _git(folder: Path, words: Sequence[str]) -> str:

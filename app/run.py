@@ -1,4 +1,4 @@
-"""Starting and resuming runs: from a request to an Outcome. Used by the CLI, the demo and programs."""
+"""Starting runs and driving them: from a request to an Outcome. Used by the CLI, the demo, programs and resume.py."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from ..configs.settings import ROLES, Settings
 from ..core.errors import GraphInvalid, UsageError
 from ..core.events import Noticed, QuestionAnswered, RunStarted
 from ..core.questions import Answer, Question
+from ..graphs.difference import differences
 from ..graphs.facts import Facts
 from ..graphs.find import Loaded, find_graph
 from ..graphs.inputs import option_inputs, positional_input, read_inputs
+from ..graphs.read import read_text
 from ..graphs.spec import Limits, fingerprint
 from ..llm.cassette import Recorder
 from ..llm.ollama_server import OllamaServer
-from ..runs.blobs import BlobStore
-from ..runs.changes import baseline, require_git
+from ..runs.changes import require_git
+from ..runs.lease import require_free_workspace, take_lease
 from ..runs.limits import RunLimits
-from ..runs.store import RunRow, RunStore
+from ..runs.replies import Replies
+from ..runs.store import RunRow, RunStore, new_run_id
+from ..runs.versions import require_readable
 from ..tools.registry import TOOLS
+from .checkout import WORKTREE_HINT, begin_or_undo, continue_in, left_in_worktree, plan_worktree
 from .compose import RunParts, code_retriever, git_facts, node_deps
 from .context import Answerer, AppContext, Surface, runs_db
 from .models import ModelPool, connect, normaliser, replay_server
+from .resume import Held, ResumeRequest
 from .sink import StoreSink
 from .verify import verify_command
 
@@ -49,6 +55,7 @@ class RunRequest:
         words: inputs as options of the command line (`--no-approve-plan`), which only the graph can read.
         record, replay: a cassette to write, or to answer from; at most one of them.
         max_tokens, max_time_s: limits of this run in place of the graph's; None = the graph's.
+        worktree: work in a checkout made for the run, from the last commit, instead of in the workspace.
     """
 
     graph: str
@@ -59,31 +66,14 @@ class RunRequest:
     replay: Path | None = None
     max_tokens: int | None = None
     max_time_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeRequest:
-    """What `flow resume` was asked for.
-
-    Attributes:
-        ref: id, prefix or "last".
-        answer: an open question's id and its answer; None = none given.
-        force_graph: go on although the graph's file says something else now.
-        models: settings of other models than the run had, such as {"models.coder": NAME}.
-    """
-
-    ref: str = "last"
-    answer: tuple[str, Answer] | None = None
-    force_graph: bool = False
-    models: Mapping[str, str] = field(default_factory=dict)
-    max_tokens: int | None = None
-    max_time_s: float | None = None
+    worktree: bool = False
 
 
 async def start_run(context: AppContext, request: RunRequest, surface: Surface) -> Outcome:
     """Run a graph from its start.
 
     Raises:
+        LeaseLost: another process took the run over, or may have; this one has written nothing since.
         FlowError: nothing was started; once there is a run, its Outcome says how it ended.
     """
     if request.record and request.replay:
@@ -92,37 +82,48 @@ async def start_run(context: AppContext, request: RunRequest, surface: Surface) 
     loaded = load_graph(context, request.graph)
     inputs = read_inputs(loaded.spec, given_inputs(loaded, request))
     options = _options(context, request)
-    with _server(options, context.workspace) as replaying:
+    run_id = new_run_id()
+    folder = context.workspace
+    if request.worktree:
+        worktree = plan_worktree(context, run_id)
+        folder, options["worktree"] = worktree.folder, worktree.to_dict()
+    with RunStore(runs_db(context)) as store, _server(options, folder) as replaying:
+        if options["mode"] != "plan":
+            require_free_workspace(store, str(folder), hint=WORKTREE_HINT)
         settings = _settings(context.settings, replaying)
-        async with aclosing(await _connect(settings, loaded, options, context.workspace)) as pool:
+        async with aclosing(await _connect(settings, loaded, options, folder)) as pool:
             # After the connection: nobody is asked for a run that cannot begin.
             options["verify"] = verify_command(context, surface, options["mode"])
-            with RunStore(runs_db(context)) as store:
-                row = await _new_run(context, store, loaded, inputs, {**options, "models": pool.names})
-                return await _drive(context, loaded, row, store, pool, surface, resumed=False)
+            with store.change():
+                row = _new_run(context, store, loaded, inputs, {**options, "models": pool.names}, run_id)
+                lease = take_lease(store, row, on_lost=surface.stop.set, hint=WORKTREE_HINT)
+            with lease:
+                row = await begin_or_undo(store, row, surface.watcher)
+                return await _drive(context, loaded, Held(row, store, lease), pool, surface, resumed=False)
 
 
-async def resume_run(context: AppContext, request: ResumeRequest, surface: Surface) -> Outcome:
-    """Go on with a run that waits, was stopped, or whose process died.
+async def go_on(context: AppContext, request: ResumeRequest, surface: Surface, held: Held) -> Outcome:
+    """Go on with a run that this process holds.
 
     Raises:
-        FlowError: it cannot go on (finished, held by another process, changed graph); the run is as it was.
+        FlowError: as `resume_run`.
     """
-    with RunStore(runs_db(context)) as store:
-        row = store.find_run(request.ref, context.workspace)
-        if row.status == "done":
-            raise UsageError(f"Run {row.id} is done.", hint=f"See `flow runs show {row.id}`.")
-        context = replace(context, workspace=Path(row.workspace))
-        loaded = load_graph(context, row.options["graph"])
-        _check_graph(row, loaded, force=request.force_graph)
-        with _server(row.options, context.workspace) as replaying:
-            settings = _with_models(_settings(context.settings, replaying), row.options["models"], request.models)
-            async with aclosing(await _connect(settings, loaded, row.options, context.workspace)) as pool:
-                row = store.claim_run(row.id)
-                options = {**_raised(row.options, request), "models": pool.names}
-                row = store.update_run(row.id, options=options)
-                _answer_first(store, row, request.answer, surface)
-                return await _drive(context, loaded, row, store, pool, surface, resumed=True)
+    row, store, _ = held
+    context = replace(context, workspace=Path(row.workspace))
+    loaded = load_graph(context, row.options["graph"])
+    require_readable(store, row.id)
+    if not request.force_graph:
+        _check_graph(row, loaded)
+    folder = Path(row.folder)
+    with _server(row.options, folder) as replaying:
+        settings = _with_models(_settings(context.settings, replaying), row.options["models"], request.models)
+        async with aclosing(await _connect(settings, loaded, row.options, folder)) as pool:
+            row = await continue_in(store, row, surface.watcher)
+            row = store.claim_run(row.id)
+            options = {**_raised(row.options, request), "models": pool.names}
+            row = store.update_run(row.id, options=options, **_graph_of(loaded))
+            _answer_first(store, row, request.answer, surface)
+            return await _drive(context, loaded, held._replace(row=row), pool, surface, resumed=True)
 
 
 def load_graph(context: AppContext, name: str) -> Loaded:
@@ -163,28 +164,30 @@ def given_inputs(loaded: Loaded, request: RunRequest) -> dict[str, Any]:
     return {**given, name: request.text}
 
 
-async def _new_run(
-    context: AppContext, store: RunStore, loaded: Loaded, inputs: Mapping[str, Any], options: Mapping[str, Any]
+def _new_run(
+    context: AppContext,
+    store: RunStore,
+    loaded: Loaded,
+    inputs: Mapping[str, Any],
+    options: Mapping[str, Any],
+    run_id: str,
 ) -> RunRow:
-    row = store.create_run(
+    return store.create_run(
         graph=loaded.spec.name,
         graph_source=loaded.spec.source.path,
-        graph_text=loaded.spec.source.text,
-        fingerprint=fingerprint(loaded.spec, loaded.library),
+        **_graph_of(loaded),
         input=dict(inputs),
         options=dict(options),
         workspace=context.workspace,
         title=_title(inputs, positional_input(loaded.spec)),
+        run_id=run_id,
     )
-    blobs = BlobStore(store.blobs_folder(row.id))
-    return store.update_run(row.id, baseline=await asyncio.to_thread(baseline, context.workspace, blobs))
 
 
 async def _drive(
     context: AppContext,
     loaded: Loaded,
-    row: RunRow,
-    store: RunStore,
+    held: Held,
     pool: ModelPool,
     surface: Surface,
     *,
@@ -195,18 +198,23 @@ async def _drive(
     from ..runs.checkpoints import open_saver
     from ..runs.runner import Runner
 
+    row, store, lease = held
+    context = replace(context, workspace=Path(row.folder))
     sink = StoreSink(store, row.id, surface.watcher)
     sink.emit("", RunStarted(row.graph, row.input, row.options["models"]["main"], resumed))
-    gate = RunLimits(store, row.id, _limits(loaded.spec.limits, row.options), stop=surface.stop)
+    gate = RunLimits(store, row.id, _limits(loaded.spec.limits, row.options))
     sink.progress("", "retrieving")
     retriever = code_retriever(context, lambda text: sink.emit("", Noticed(text)))
     await asyncio.to_thread(retriever.prepare)
-    deps = node_deps(context, RunParts(row, store, sink, gate, pool.model), retriever)
+    replies = Replies(store, row.id)
+    parts = RunParts(row, store, sink, gate, lambda wanted: replies.of(pool.model(wanted)), lease)
+    deps = node_deps(context, parts, retriever)
     flow = Flow(loaded.spec, loaded.library, deps, _facts(context, row))
     try:
-        async with open_saver(store.path) as saver:
-            outcome = await Runner(row, store, sink, _timed(surface.answerer, gate)).drive(flow, saver)
-        return replace(outcome, diff=await asyncio.to_thread(deps.changes.diff))
+        async with open_saver(store.path, store.fence) as saver:
+            outcome = await Runner(row, store, sink, _timed(surface.answerer, gate), surface.stop).drive(flow, saver)
+        hint = f"{outcome.hint}\n{left_in_worktree(row, outcome)}".strip()
+        return replace(outcome, diff=await asyncio.to_thread(deps.changes.diff), hint=hint)
     finally:
         retriever.close()
 
@@ -284,13 +292,32 @@ def exact_tags(loaded: Loaded) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.model for node in nodes if node.model and node.model not in ROLES))
 
 
-def _check_graph(row: RunRow, loaded: Loaded, *, force: bool) -> None:
-    if force or fingerprint(loaded.spec, loaded.library) == row.fingerprint:
+def _check_graph(row: RunRow, loaded: Loaded) -> None:
+    if fingerprint(loaded.spec, loaded.library) == row.fingerprint:
         return
+    lines = "".join(f"\n  {line}" for line in _changes(row, loaded))
     raise GraphInvalid(
-        f"The graph {row.graph!r} says something else than when run {row.id} began.",
+        f"The graph {row.graph!r} says something else than when run {row.id} began{':' if lines else '.'}{lines}",
         hint="Put it back, or go on at your own risk with --force-graph.",
     )
+
+
+def _changes(row: RunRow, loaded: Loaded) -> list[str]:
+    """Return what changed since the run began; [] when the text of then cannot be read any more."""
+    try:
+        before = read_text(row.graph_text, row.graph_source)
+    except GraphInvalid:
+        return []
+    return differences(loaded.spec.name, before, {**loaded.library, loaded.spec.name: loaded.spec})
+
+
+def _graph_of(loaded: Loaded) -> dict[str, Any]:
+    """Return what a run's row keeps of the graph that it is driven by: the text holds all files, as documents."""
+    sources = {spec.source.path: spec.source.text for spec in (loaded.spec, *loaded.library.values())}
+    return {
+        "graph_text": "\n---\n".join(sources.values()),
+        "fingerprint": fingerprint(loaded.spec, loaded.library),
+    }
 
 
 def _answer_first(store: RunStore, row: RunRow, answer: tuple[str, Answer] | None, surface: Surface) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from ..core.effects import Command, FileWrite, ToolResult
@@ -76,16 +78,6 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
     (spec,) = toolset([name])
     blobs = BlobStore(context.dirs.data / "blobs" / "single-calls")
     retriever = code_retriever(context, surface.watcher.notice)
-    effects = Effects(
-        workspace=context.workspace,
-        sandbox=HostSandbox(),
-        journal=UnjournaledCalls(),
-        blobs=blobs,
-        mode=context.settings.mode,
-        grants=set(),
-        output_bytes=context.settings.tools.output_bytes,
-        spawner=NoSpawner(),
-    )
 
     def ask(question: Question) -> Answer:
         given = surface.answerer(question)
@@ -94,4 +86,16 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
         return given
 
     tool_context = ToolContext(context.workspace, blobs, retriever, offered=tuple(TOOLS))
-    return await run_call(ToolCall("call", name, dict(args)), {name: spec}, tool_context, effects, "call", ask)
+    with TemporaryDirectory(prefix="flow-") as jobs:
+        effects = Effects(
+            workspace=context.workspace,
+            sandbox=HostSandbox(),
+            journal=UnjournaledCalls(),
+            blobs=blobs,
+            jobs=Path(jobs),
+            mode=context.settings.mode,
+            grants=set(),
+            output_bytes=context.settings.tools.output_bytes,
+            spawner=NoSpawner(),
+        )
+        return await run_call(ToolCall("call", name, dict(args)), {name: spec}, tool_context, effects, "call", ask)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from . import engine, requests, retrieval, startup
+from . import engine, growth, requests, retrieval, snapshots, startup
 from .rows import Row, table
 
 BENCHES: Mapping[str, Callable[[], list[Row]]] = {
     "startup": startup.run,
     "requests": requests.run,
     "engine": engine.run,
+    "growth": growth.run,
     "retrieval": retrieval.run,
+    "snapshots": snapshots.run,
 }
 
 

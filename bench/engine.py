@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import operator
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +64,7 @@ class Quiet:
     def before_tool(self, node: str, call_id: str) -> bool:
         return True
 
-    def before_model_call(self, node: str) -> None:
+    def before_model_call(self, node: str, key: str = "") -> None:
         return None
 
 
@@ -126,7 +125,7 @@ def _loop(kind: str, folder: Path, database: Path) -> Iterator[Loop]:
                 options={},
                 workspace=folder,
             )
-            gate = RunLimits(store, row.id, Limits(node_runs=2 * STEPS), stop=threading.Event())
+            gate = RunLimits(store, row.id, Limits(node_runs=2 * STEPS))
             yield _flow_loop(folder, StoreSink(store, row.id, Quiet()), gate)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..core.texts import visible as visible
+
 
 def print_json(data: Any, *, indent: int | None = None) -> None:
     """Print JSON data on stdout, in one line unless an indent is given."""
@@ -31,16 +33,3 @@ def node_name(label: str) -> str:
 def one_line(text: str) -> str:
     """Return a text without its line breaks: what a server or a model said may have any."""
     return " ".join(text.split())
-
-
-def visible(text: str) -> str:
-    """Return text without power over the terminal: control and direction characters become escapes.
-
-    Newlines and tabs stay.
-    """
-    return "".join(char if char in "\n\t" or char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    # Wide and no-break spaces are not "printable" but harmless, and common in Japanese text.
-    return char if char in "\u3000\u00a0" else char.encode("unicode_escape").decode()

@@ -25,7 +25,7 @@ def resume(
     max_time: str = typer.Option(None, "--max-time", metavar="TIME", help="New limit of the run's time."),
 ) -> int:
     """Go on with a run that was stopped, waits for an answer, lost its server, or whose process died."""
-    from ..app.run import ResumeRequest, resume_run
+    from ..app.resume import ResumeRequest, resume_run
     from .amounts import read_amount, read_duration
     from .run import read_models
     from .surface import drive

@@ -29,6 +29,7 @@ def run(
     replay: Path = typer.Option(None, "--replay", metavar="FILE", help="Answer from a cassette, without a model."),
     max_tokens: str = typer.Option(None, "--max-tokens", metavar="N", help="Tokens of the run; k and M may follow."),
     max_time: str = typer.Option(None, "--max-time", metavar="TIME", help="Time of the run, such as 30m."),
+    worktree: bool = typer.Option(False, "--worktree", help="Work in a new checkout of the last commit."),
 ) -> int:
     """Run a graph. Its own inputs may also be given as options, such as --no-approve-plan or --task=TEXT."""
     from ..app.run import RunRequest, start_run
@@ -45,6 +46,7 @@ def run(
         replay=_from(options, replay),
         max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
         max_time_s=None if max_time is None else read_duration("--max-time", max_time),
+        worktree=worktree,
     )
     context = app_context(options, {**read_models(model or []), "mode": mode})
     return drive(options, context, lambda surface: start_run(context, request, surface))
@@ -71,6 +73,9 @@ def read_models(texts: list[str]) -> dict[str, str]:
     Raises:
         UsageError: a role that does not exist.
     """
+    if not texts:
+        # What follows imports the whole HTTP client, which a refused resume does without.
+        return {}
     from ..app.models import model_flags
 
     choices = {}

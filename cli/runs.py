@@ -1,4 +1,4 @@
-"""`flow runs list`, `flow runs show` and `flow runs rm`: readings of the run database, without langgraph.
+"""`flow runs list`, `show`, `tail` and `rm`: readings of the run database, without langgraph.
 
 Their words are read here and not by typer, which loads pydantic for every option that holds a value.
 """
@@ -14,16 +14,20 @@ import typer
 
 from ..core.errors import UsageError
 from .context import CliOptions
-from .printing import print_json, visible
+from .printing import node_name, print_json, visible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..core.events import EventRecord
     from ..core.questions import Question
+    from ..runs.steps import Step
     from ..runs.store import RunRow, RunStore, RunUsage
 
 DEFAULT_COUNT = 20
+_STEP_HEAD = (
+    *("STEP", "NODE", "TYPE", "STATE", "MODEL", "CALLS"),
+    *("TOKENS", "SECONDS", "TOOLS", "FILES", "CHECKPOINT"),
+)
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -51,14 +55,12 @@ def list_runs(ctx: typer.Context) -> None:
 
 @app.command("show", context_settings=_WORDS, options_metavar="[RUN]")
 def show(ctx: typer.Context) -> None:
-    """Show one run: its state, nodes, files written, questions and result.
+    """Show one run: its state, steps, files written, questions and result.
 
     Without RUN the last one of this workspace.
     """
     options: CliOptions = ctx.obj
-    if len(ctx.args) > 1:
-        raise UsageError(f"`flow runs show` takes one RUN, got {' '.join(ctx.args)!r}.")
-    ref = ctx.args[0] if ctx.args else "last"
+    ref = _one_run(ctx, "show")
     with _required(options, ref) as store:
         row = store.find_run(ref, _workspace(options))
         report = RunReport(row, *_facts(store, row))
@@ -68,24 +70,49 @@ def show(ctx: typer.Context) -> None:
         print(visible("\n".join(report.lines())))
 
 
-@app.command("rm", context_settings=_WORDS, options_metavar="RUN...")
-def remove(ctx: typer.Context) -> None:
-    """Remove runs with all that is stored of them.
+@app.command("tail", context_settings=_WORDS, options_metavar="[RUN]")
+def tail(ctx: typer.Context) -> None:
+    """Follow a run that another process works on, from its first event until nobody works on it.
 
-    The workspace stays as it is.
+    Without RUN the last one of this workspace. -o jsonl prints the events themselves.
     """
+    from .tail import show_events
+
     options: CliOptions = ctx.obj
-    if not ctx.args:
+    ref = _one_run(ctx, "tail")
+    with _required(options, ref) as store:
+        show_events(store, store.find_run(ref, _workspace(options)).id, options)
+
+
+@app.command("rm", context_settings=_WORDS, options_metavar="[--force] RUN...")
+def remove(ctx: typer.Context) -> None:
+    """Remove runs with all that is stored of them, worktrees too.
+
+    The workspace stays as it is. --force gives up what is in a worktree and in no commit.
+    """
+    from ..runs.removal import remove_run, require_removable
+
+    options: CliOptions = ctx.obj
+    refs = [word for word in ctx.args if word != "--force"]
+    if not refs:
         raise UsageError("`flow runs rm` needs a RUN.", hint="`flow runs list` shows them.")
-    with _required(options, ctx.args[0]) as store:
-        # All are looked up before any goes: a mistyped one must not leave half of the work done.
-        ids = list(dict.fromkeys(store.find_run(ref, _workspace(options)).id for ref in ctx.args))
-        for run_id in ids:
-            store.remove_run(run_id)
+    with _required(options, refs[0]) as store:
+        # All are looked at before any goes: a mistyped one must not leave half of the work done.
+        rows = {row.id: row for row in (store.find_run(ref, _workspace(options)) for ref in refs)}
+        if "--force" not in ctx.args:
+            for row in rows.values():
+                require_removable(row)
+        kept = {run_id: remove_run(store, row) for run_id, row in rows.items()}
     if options.json:
-        print_json({"removed": ids})
+        print_json({"removed": list(rows)})
     else:
-        print("\n".join(f"Removed run {run_id}." for run_id in ids))
+        print("\n".join(f"Removed run {run_id}. {left}".strip() for run_id, left in kept.items()))
+
+
+def _one_run(ctx: typer.Context, command: str) -> str:
+    if len(ctx.args) > 1:
+        raise UsageError(f"`flow runs {command}` takes one RUN, got {' '.join(ctx.args)!r}.")
+    return ctx.args[0] if ctx.args else "last"
 
 
 def _list_words(words: Sequence[str]) -> tuple[bool, int]:
@@ -160,65 +187,13 @@ def _brief(row: RunRow, status: str) -> dict[str, Any]:
     }
 
 
-def _facts(store: RunStore, row: RunRow) -> tuple[str, RunUsage, list[NodeReport], list[str], list[Question]]:
-    from ..runs.rows import shown_status, tally, this_host
+def _facts(store: RunStore, row: RunRow) -> tuple[str, RunUsage, list[Step], list[str], list[Question]]:
+    from ..runs.rows import shown_status, this_host
+    from ..runs.steps import read_steps
 
-    events = store.events(row.id)
-    status = shown_status(row, this_host())
-    files = sorted({file for event in events if event.type == "tool_end" for file in event.data["files"]})
-    nodes = node_reports(events)
-    for node in nodes:
-        if node.state == "running" and status != "running":
-            node.state = "waiting" if status == "waiting" else "stopped"
-    return status, tally(events), nodes, files, store.questions(row.id)
-
-
-@dataclass(slots=True)
-class NodeReport:
-    """What one node of a run came to over all its visits. `state` is that of its last visit."""
-
-    path: str
-    kind: str = ""
-    visits: int = 0
-    state: str = "running"
-    seconds: float = 0.0
-    model_calls: int = 0
-    tokens: int = 0
-    tool_calls: int = 0
-    failed_tool_calls: int = 0
-    summary: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    def add(self, event: EventRecord) -> None:
-        data = event.data
-        match event.type:
-            case "node_start":
-                self.kind, self.state = data["kind"], "running"
-                self.visits += 1
-            case "node_end":
-                self.state = "skipped" if data["skipped"] else "done"
-                self.seconds += data["seconds"]
-                self.summary = data["summary"]
-            case "node_fail":
-                self.state, self.summary = "failed", data["message"]
-            case "model_call":
-                self.model_calls += 1
-                self.tokens += (data["prompt_tokens"] or 0) + (data["completion_tokens"] or 0)
-            case "tool_end":
-                self.tool_calls += 1
-                self.failed_tool_calls += not data["ok"]
-
-
-def node_reports(events: Sequence[EventRecord]) -> list[NodeReport]:
-    """Return one report a node, in the order in which they began; visits of one node are counted together."""
-    reports: dict[str, NodeReport] = {}
-    for event in events:
-        if event.node:
-            path = event.node.rpartition("#")[0] or event.node
-            reports.setdefault(path, NodeReport(path)).add(event)
-    return list(reports.values())
+    steps = read_steps(store, row.id)
+    files = sorted({file for step in steps for file in step.files})
+    return shown_status(row, this_host()), store.usage(row.id), steps, files, store.questions(row.id)
 
 
 @dataclass(slots=True)
@@ -228,7 +203,7 @@ class RunReport:
     row: RunRow
     status: str
     usage: RunUsage
-    nodes: list[NodeReport] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
 
@@ -246,14 +221,14 @@ class RunReport:
                 "completion_tokens": usage.completion_tokens,
                 "active_s": round(usage.active_s, 3),
             },
-            "nodes": [node.to_dict() for node in self.nodes],
+            "steps": [step.to_dict() for step in self.steps],
             "files": self.files,
             "questions": [{**asked.to_dict(), "answer": self._answers(asked)} for asked in self.questions],
             "output": row.output,
         }
 
     def lines(self) -> list[str]:
-        parts = [self._head(), self._node_lines(), self._file_lines(), self._question_lines(), self._end_lines()]
+        parts = [self._head(), self._step_lines(), self._file_lines(), self._question_lines(), self._end_lines()]
         return [line for at, part in enumerate(filter(None, parts)) for line in ([""] if at else []) + part]
 
     def _head(self) -> list[str]:
@@ -267,6 +242,7 @@ class RunReport:
             ("Run", f"{row.id}  {self.status}{code}"),
             ("Graph", f"{row.graph}  ({row.graph_source})"),
             ("Workspace", row.workspace),
+            *_worktree_facts(row),
             ("Started", local_time(row.created_at)),
             ("Last", local_time(usage.last_at or row.updated_at)),
             ("Model", _model(row)),
@@ -277,14 +253,15 @@ class RunReport:
         ]
         return columns([(f"{name}:", value) for name, value in facts if value])
 
-    def _node_lines(self) -> list[str]:
-        if not self.nodes:
+    def _step_lines(self) -> list[str]:
+        if not self.steps:
             return []
-        rows = [("NODE", "TYPE", "STATE", "VISITS", "CALLS", "TOKENS", "SECONDS", "TOOLS", "SUMMARY")]
-        for node in self.nodes:
-            tools = f"{node.tool_calls}" + (f" ({node.failed_tool_calls} failed)" if node.failed_tool_calls else "")
-            counts = (str(node.visits), str(node.model_calls), f"{node.tokens:,}", f"{node.seconds:.1f}", tools)
-            rows.append((node.path, node.kind, node.state, *counts, _short(node.summary)))
+        rows = [_STEP_HEAD]
+        for step in self.steps:
+            tokens = f"{step.prompt_tokens + step.completion_tokens:,}"
+            counts = (str(step.model_calls), tokens, f"{step.seconds:.1f}", _tools(step), str(len(step.files)))
+            place = (str(step.number), node_name(step.node), step.kind or "-", step.state, step.model or "-")
+            rows.append((*place, *counts, step.checkpoint or "-"))
         return columns(rows)
 
     def _file_lines(self) -> list[str]:
@@ -324,6 +301,26 @@ class RunReport:
         if self.status in {"interrupted", "paused"}:
             lines.append(f"Go on with: flow resume {self.row.id}")
         return lines + ([*([""] if lines else []), *output.split("\n")] if output else [])
+
+
+def _worktree_facts(row: RunRow) -> list[tuple[str, str]]:
+    """Return where a run with a worktree works, what is there, and what may be done with it now."""
+    from ..runs.worktrees import Worktree, next_steps, summary
+
+    worktree = Worktree.of(row)
+    if worktree is None:
+        return []
+    try:
+        state = worktree.state()
+    except UsageError as err:
+        return [("Worktree", str(worktree.folder)), ("Branch", f"{worktree.branch} ({err.message})")]
+    facts = [("Worktree", str(worktree.folder)), ("Branch", summary(worktree, state))]
+    return [*facts, *next_steps(worktree, state, row.id)]
+
+
+def _tools(step: Step) -> str:
+    calls = ", ".join(f"{count} {name}" for name, count in step.tools.items()) or "-"
+    return f"{calls} ({step.failed_tools} failed)" if step.failed_tools else calls
 
 
 def _model(row: RunRow) -> str:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Start = Callable[[Surface], "Awaitable[Outcome]"]
 
+TERM_GRACE_S = 10.0
+"""Seconds that a step under way is given after SIGTERM: whoever sends it kills soon after."""
+
 
 def drive(options: CliOptions, context: AppContext, start: Start) -> int:
     """Run `start` to its end, show it, print the result, and return the exit code."""
@@ -90,16 +93,19 @@ def _own_signals() -> Iterator[None]:
 async def _until_end(surface: Surface, start: Start, view: ProgressView | JsonlView) -> Outcome:
     task = asyncio.ensure_future(start(surface))
 
-    def stop() -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
         if surface.stop.is_set():
             task.cancel()
             return
         surface.stop.set()
         view.notice("Stopping after this step; once more stops at once. What is finished is saved.")
+        if number == signal.SIGTERM:
+            loop.call_later(TERM_GRACE_S, task.cancel)
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     return await task
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -72,6 +73,19 @@ def make_private(path: Path) -> Path:
     return path
 
 
+def create_private(path: Path) -> None:
+    """Make an empty file, mode 0600, unless there is one, which is not opened.
+
+    Databases are made by it: closing any descriptor of a file gives up all locks that this process has on it, so a
+    database that is in use and opened a second time, just to make sure it is there, would lose what is written next.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file as a whole, mode 0600, in a folder made 0700; it is on disk when this returns.
 
@@ -80,18 +94,32 @@ def write_private(path: Path, content: bytes) -> None:
     """
     make_private(path.parent)
     try:
-        # mkstemp makes the file 0600.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_private(path, content)
     except OSError as err:
         raise ConfigError(
             f"{str(path)!r} cannot be written: {err.strerror}.", hint="Check space and permissions."
         ) from err
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Put a file in place with all of its bytes or not at all, mode 0600; bytes and name are on disk afterwards.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is as it was.
+    """
+    # mkstemp makes the file 0600.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -130,6 +130,24 @@ class LimitSettings(_Table):
     model_calls_per_node: int = Field(default=40, gt=0, description="Model calls of one visit of one node.")
 
 
+class SnapshotSettings(_Table):
+    """Snapshots of the workspace before commands."""
+
+    enabled: bool = Field(default=True, description="Whether they are taken.")
+    required: bool = Field(
+        default=False, description="Whether a command must not run when its snapshot fails. false: that is only told."
+    )
+    max_files: int = Field(
+        default=50_000, ge=0, description="A workspace with more files gets no snapshots. 0: no limit."
+    )
+    max_file_bytes: int = Field(default=5_000_000, gt=0, description="Bytes above which a file is left out.")
+    quota_bytes: int = Field(
+        default=1_000_000_000, gt=0, description="Bytes on disk of one workspace's snapshots; the oldest go first."
+    )
+    keep: int = Field(default=200, gt=0, description="Snapshots kept of one workspace.")
+    timeout_s: Seconds = Field(default=120.0, description="Seconds that reading the workspace may take.")
+
+
 class RetrievalSettings(_Table):
     """What is read to build the map and the index of a workspace."""
 
@@ -145,6 +163,7 @@ class Settings(_Table):
     embed: EmbedSettings = Field(default_factory=EmbedSettings, description="Embeddings.")
     tools: ToolSettings = Field(default_factory=ToolSettings, description="Limits of tools.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Limits of runs.")
+    snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings, description="Snapshots before commands.")
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description="Limits of reading.")
     verify: str | list[str] | None = Field(
         default=None,

@@ -18,7 +18,8 @@ TrustState = Literal["trusted", "changed", "new"]
 FileKind = Literal["settings", "graph", "python", "instructions", "mcp"]
 
 _STORE_VERSION = 1
-_INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", ".agent.md", ".agent.local.md")
+INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", ".agent.md", ".agent.local.md")
+"""Files of a project that agents are told, once they are trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _candidates(workspace: Path) -> Iterator[ProjectFile]:
     own = workspace / ".flow"
     yield ProjectFile(own / "config.toml", "settings")
     yield ProjectFile(workspace / ".mcp.json", "mcp")
-    for name in _INSTRUCTIONS:
+    for name in INSTRUCTIONS:
         yield ProjectFile(workspace / name, "instructions")
     if own.is_dir():
         for path in (own / "graphs").glob("*.yaml"):

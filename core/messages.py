@@ -121,10 +121,17 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """A complete reply: its stream ended with a done_reason of "stop", so its calls may run."""
+    """A complete reply: its stream ended with a done_reason of "stop", so its calls may run.
+
+    Attributes:
+        seconds: what the call took; None = the caller has to time it.
+        told: True when an earlier process received it and its event is stored; it must not be counted again.
+    """
 
     text: str
     calls: tuple[ToolCall, ...] = ()
     thinking: str = ""
     model: str = ""
     usage: Usage = field(default_factory=Usage)
+    seconds: float | None = None
+    told: bool = False

@@ -69,21 +69,36 @@ class Retriever(Protocol):
 class CommandOutcome:
     """How a command ended. `output` is stdout and stderr together, uncut up to the sandbox's own cap (bytes).
 
-    `exit_code` is 124 after a timeout, 128 + signal when a signal ended it.
+    `exit_code` is 124 after a timeout, 128 + signal when a signal ended it. `ended` is False for a command that was
+    begun and cut short, by a stop or with its machine: only `output`, what it printed until then, means anything.
     """
 
     exit_code: int
     output: bytes
     timed_out: bool
     seconds: float
+    ended: bool = True
 
 
 class Sandbox(Protocol):
     """Runs commands under whatever confinement this machine offers."""
 
     kind: str
+    """ "none" = no confinement."""
 
-    async def run(self, command: Command, workspace: Path) -> CommandOutcome: ...
+    async def run(self, command: Command, workspace: Path, job: Path) -> CommandOutcome:
+        """Return what the command came to, running it unless it was begun before: it is begun once for a job.
+
+        It goes on when this process is killed; the next call with the same job waits for it or takes its result.
+
+        Args:
+            job: absolute folder of this command alone, which exists; not the workspace's.
+
+        Raises:
+            ToolError: the program or its working directory is not to be had.
+            FlowError: the job's folder can not be written.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +204,7 @@ class EffectRunner(Protocol):
 
 
 class StepGate(Protocol):
-    """Checked before anything is spent: limits and a requested stop."""
+    """Checked before anything is spent."""
 
     def before_node(self, node: str) -> bool:
         """Return whether the visit is new to this process: after a question a node runs again from its top.
@@ -197,7 +212,7 @@ class StepGate(Protocol):
         A visit that began before is not held to the number of node runs again.
 
         Raises:
-            LimitReached, WallTimeReached, RunInterrupted.
+            LimitReached, WallTimeReached.
         """
         ...
 
@@ -205,12 +220,19 @@ class StepGate(Protocol):
         """Return whether the call is new to this process, as for nodes.
 
         Raises:
-            WallTimeReached, RunInterrupted.
+            WallTimeReached.
         """
         ...
 
-    def before_model_call(self, node: str) -> None:
-        """Raises: LimitReached, WallTimeReached, RunInterrupted."""
+    def before_model_call(self, node: str, key: str = "") -> None:
+        """Return when the call may be made; one that was made and counted before a kill may, whatever is used up.
+
+        Args:
+            key: name of the call; "" = it has none.
+
+        Raises:
+            LimitReached, WallTimeReached.
+        """
         ...
 
 

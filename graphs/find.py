@@ -77,7 +77,10 @@ def find_graph(
     if _is_path(name_or_path):
         file = _File(workspace.absolute() / Path(name_or_path).expanduser(), "file")
         if not file.path.is_file():
-            raise UsageError(f"There is no graph file {name_or_path!r}.", hint="Check the path; shipped graphs go by their name, such as plan-and-code.")
+            raise UsageError(
+                f"There is no graph file {name_or_path!r}.",
+                hint="Check the path; shipped graphs go by their name, such as plan-and-code.",
+            )
         spec = next(iter(finder.read(file).values()))
     else:
         file, spec = finder.by_name(name_or_path)

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from pydantic import ValidationError
-
 from ..core.errors import UsageError
 from ..core.schemas import SCHEMAS
+from ..core.texts import shortened
+from ..nodes.values import by_schema
 from .faults import listed, near
 from .spec import GraphSpec, InputSpec
 
@@ -90,15 +90,14 @@ def _value(spec: GraphSpec, name: str, declared: InputSpec, given: Mapping[str, 
 def _by_schema(spec: GraphSpec, name: str, schema: str, value: Any) -> Any:
     try:
         data = _json(value) if isinstance(value, str) else value
-        return SCHEMAS[schema].model_validate(data).model_dump(mode="json")
-    except ValidationError as err:
-        fault = err.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"]) or name
-        raise UsageError(f"{spec.name}: the input {name!r} is no {schema}: {place}: {fault['msg']}.") from err
     except ValueError as err:
         raise UsageError(
-            f"{spec.name}: the input {name!r} must be a {schema} in JSON, got {_shortened(value)}: {err}."
+            f"{spec.name}: the input {name!r} must be a {schema} in JSON, got {shortened(value)}: {err}."
         ) from err
+    try:
+        return by_schema(data, schema)
+    except ValueError as err:
+        raise UsageError(f"{spec.name}: the input {name!r} {err}.") from err
 
 
 def _by_type(spec: GraphSpec, name: str, declared: InputSpec, value: Any) -> Any:
@@ -118,7 +117,7 @@ def _by_type(spec: GraphSpec, name: str, declared: InputSpec, value: Any) -> Any
                 return value
     except ValueError as err:
         raise UsageError(
-            f"{spec.name}: the input {name!r} must be of type {declared.type}, got {_shortened(value)}."
+            f"{spec.name}: the input {name!r} must be of type {declared.type}, got {shortened(value)}."
         ) from err
 
 
@@ -171,8 +170,3 @@ def _json(text: str) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
-
-
-def _shortened(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."

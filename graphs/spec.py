@@ -286,13 +286,14 @@ def fingerprint(spec: GraphSpec, library: Mapping[str, GraphSpec]) -> str:
         graph = waiting.pop()
         if graph.name in found:
             continue
-        found[graph.name] = _content(graph)
+        found[graph.name] = content(graph)
         waiting.extend(library[name] for name in subgraphs_of(graph) if name in library)
     text = json.dumps([FINGERPRINT_VERSION, spec.name, found], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _content(spec: GraphSpec) -> dict[str, Any]:
+def content(spec: GraphSpec) -> dict[str, Any]:
+    """Return what counts of one graph, as plain data; two graphs with the same content run alike."""
     inputs = {name: asdict(value) for name, value in spec.inputs.items()}
     for value in inputs.values():
         del value["description"]

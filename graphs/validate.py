@@ -14,15 +14,6 @@ from .spec import OUTPUT_SCHEMAS, GraphSpec, InputSpec, NodeSpec, Schema, Switch
 LATER_SCHEMAS = ("Answer", "Verdict")
 _LATER = "is part of the format but not supported yet"
 _BUILT_LIMITS = "model_calls"
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "path": (str,),
-    "int": (int,),
-    "number": (int, float),
-    "bool": (bool,),
-    "list": (list,),
-    "object": (dict,),
-}
 
 
 def check(
@@ -103,10 +94,9 @@ def _check_schema(spec: GraphSpec, path: Path, schema: Schema | None) -> Iterato
 
 def _fits(declared: InputSpec, value: Any) -> bool:
     """Return whether a literal can be the value of an input; a text with `{{ }}` is not known yet."""
-    if value is None or declared.type in (None, "any") or (isinstance(value, str) and "{{" in value):
-        return True
-    kinds = _TYPES[declared.type]
-    return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
+    from ..nodes.values import is_of
+
+    return value is None or (isinstance(value, str) and "{{" in value) or is_of(value, declared.type)
 
 
 def _check_node(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:

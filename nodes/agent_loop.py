@@ -40,8 +40,8 @@ MAX_REPAIRS = 1
 class AgentState(TypedDict, total=False):
     """State of one visit.
 
-    `messages` only grows; `pending` holds the calls of the last reply that have not run; `measured` is what the server
-    counted for the last request (see window.py).
+    `messages` only grows; `pending` holds the calls of the last reply that have not run; `measured` is what the
+    server counted for the last request (see window.py).
     """
 
     messages: Annotated[list[dict[str, Any]], operator.add]
@@ -101,8 +101,8 @@ class AgentLoop:
         return [task.system, first]
 
     async def _call_model(self, state: AgentState) -> AgentState:
-        self._check_limits(state)
         key = CallKey(self._task.path, self._task.visit, state["turn"])
+        self._check_limits(state, key)
         request = self._request(state, key, structuring=bool(state.get("structuring")))
         measured = Measured.from_dict(state.get("measured"))
         tokens = prompt_tokens(request, self._deps.assembler.counter, measured)
@@ -112,20 +112,21 @@ class AgentLoop:
             reply = await self._model.complete(request, self._on_progress)
         except (ReplyCut, ReplyInvalid) as fault:
             return self._retry(state, key, fault, "")
-        self._report(key, reply, time.monotonic() - started)
+        if not reply.told:
+            self._report(key, reply, time.monotonic() - started if reply.seconds is None else reply.seconds)
         update = self._take(state, key, reply)
         if reply.usage.prompt_tokens is not None:
             update["measured"] = Measured(reply.usage.prompt_tokens, len(request.messages)).to_dict()
         return update
 
-    def _check_limits(self, state: AgentState) -> None:
+    def _check_limits(self, state: AgentState, key: CallKey) -> None:
         limit = self._task.model_calls or self._deps.limits.model_calls
         if state["turn"] >= limit:
             raise ModelCallsUsedUp(
                 f"{self._task.label} used all of its {limit} model calls.",
                 hint="Raise limits.model_calls_per_node, or make the step smaller.",
             )
-        self._deps.gate.before_model_call(self._task.label)
+        self._deps.gate.before_model_call(self._task.label, str(key))
 
     def _request(self, state: AgentState, key: CallKey, *, structuring: bool) -> ModelRequest:
         messages = tuple(Message.from_dict(message) for message in state["messages"])

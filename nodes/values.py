@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..core.schemas import SCHEMAS
+from ..core.texts import shortened
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -35,23 +36,28 @@ def fitted(value: Any, schema: object, kind: str | None) -> Any:
     if value is None:
         return None
     if isinstance(schema, str) and schema in SCHEMAS:
-        return _by_schema(value, schema)
-    allowed = _KINDS.get(kind or "")
-    # A bool is an int to Python alone.
-    if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
-        raise ValueError(f"must be of type {kind}, not {_shortened(value)}")
+        return by_schema(value, schema)
+    if not is_of(value, kind):
+        raise ValueError(f"must be of type {kind}, not {shortened(value)}")
     return value
 
 
-def _by_schema(value: Any, schema: str) -> Any:
+def is_of(value: Any, kind: str | None) -> bool:
+    """Tell whether a value is of a type of graph files; every value is of the type "any" or None."""
+    allowed = _KINDS.get(kind or "any")
+    # A bool is an int to Python alone.
+    return allowed is None or (isinstance(value, allowed) and (bool in allowed or not isinstance(value, bool)))
+
+
+def by_schema(value: Any, schema: str) -> Any:
+    """Return the value with the defaults of a schema out of core.schemas.SCHEMAS filled in.
+
+    Raises:
+        ValueError: as `fitted`.
+    """
     try:
         return SCHEMAS[schema].model_validate(value).model_dump(mode="json")
     except ValidationError as err:
         fault = err.errors(include_url=False)[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise ValueError(f"is no {schema}: {f'{place}: ' if place else ''}{fault['msg']}") from err
-
-
-def _shortened(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."

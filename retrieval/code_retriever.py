@@ -203,7 +203,7 @@ def _marked_definitions(snapshot: CodeSnapshot, names: QueryNames) -> list[Defin
 
 
 def _without_common(same: list[Definition]) -> list[Definition]:
-    """Return the definitions without those of values, when so many values have the name that none of them is meant."""
+    """Return the definitions without those of values, when so many values have the name that none is meant."""
     values = [each for each in same if each.symbol.kind in _VALUE_KINDS]
     return same if len(values) <= _MOST_OF_A_NAME else [each for each in same if each not in values]
 

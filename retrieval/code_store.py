@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..configs.dirs import create_private
 from ..core.errors import ConfigError, FlowError
 from .parse import extractor_id
 from .tokenise import FTS5_TOKENIZER
@@ -74,7 +75,7 @@ class CodeStore:
             ConfigError: the file cannot be opened.
         """
         try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            create_private(self.path)
         except OSError as err:
             raise ConfigError(
                 f"the index file {str(self.path)!r} cannot be opened: {err.strerror}.",

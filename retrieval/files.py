@@ -1,6 +1,6 @@
-"""Which files of a workspace are searched, and their text; the rules of the denial files.
+"""Which files a workspace has and which of them are indexed, their text, and the rules of the denial files.
 
-Called by the code index; whatever else reads files for a model asks the same `Denials`.
+Called by the code index; the tools that list, read or write files ask the same `find_paths` and `Denials`.
 """
 
 from __future__ import annotations
@@ -8,16 +8,21 @@ from __future__ import annotations
 import os
 import re
 import stat
-import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from ..core.errors import UsageError
+from ..core.git import run_git
+from ..core.texts import HEAD_BYTES, decode
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 DENIAL_FILES = (".flowignore", ".aiignore", ".clineignore")
+"""They stand in the workspace's root and hold lines of .gitignore syntax."""
 MAX_FILE_BYTES = 2_000_000
 MAX_FILES = 20_000
 
@@ -35,10 +40,7 @@ _LOCK_FILE_NAMES = (
 _LOCK_FILES = frozenset(_LOCK_FILE_NAMES.split())
 _GENERATED_NAME = re.compile(r"[.-]min\.(?:js|mjs|css)$|\.(?:js|css|ts)\.map$", re.IGNORECASE)
 _PACKED_KINDS = frozenset({".js", ".mjs", ".cjs", ".ts", ".css", ".json", ".html", ".svg", ".xml"})
-_HEAD_BYTES = 8192
 _GIT_TIMEOUT_S = 60.0
-# Git looks at these before the folder it is started in; a caller inside a hook has them set.
-_GIT_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,32 +78,29 @@ class TextContent:
 
 
 class Denials:
-    """The rules of the denial files in the workspace's root, gitignore syntax: what no agent may read."""
+    """The rules of the denial files: what no agent may read or write."""
 
     def __init__(self, workspace: Path) -> None:
-        self._specs: list[tuple[str, GitIgnoreSpec]] = []
-        for name in DENIAL_FILES:
-            if (workspace / name).is_file():
-                self._specs.append((name, _read_spec(workspace / name)))
+        files = [name for name in DENIAL_FILES if (workspace / name).is_file()]
+        self._specs = [(name, _read_spec(workspace / name)) for name in files]
 
     def denied_by(self, path: str) -> str:
         """Return the name of the denial file that names this workspace-relative posix path; "" = allowed."""
-        return next((name for name, spec in self._specs if spec.match_file(path)), "")
+        # pathspec would let a later line take in a file of a folder that is taken out; git does not.
+        above = [path[: at + 1] for at, char in enumerate(path) if char == "/"]
+        return next((name for name, spec in self._specs if any(map(spec.match_file, (*above, path)))), "")
 
 
 def list_files(workspace: Path, max_file_bytes: int = MAX_FILE_BYTES, max_files: int = MAX_FILES) -> Listing:
     """Return the files worth searching, judged by name and size alone; their bytes are not read.
 
-    In a git work tree these are the tracked and the untracked files that are not ignored; elsewhere every file that
-    no .gitignore names. A symbolic link is never followed: inside the tree its target is listed itself. Of more than
-    `max_files` files those nearest to the root are kept.
+    A symbolic link is never followed: inside the tree its target is listed itself. Of more than `max_files` files
+    those nearest to the root are kept.
     """
-    paths = _git_paths(workspace)
-    candidates = sorted(set(paths)) if paths else sorted(_walk(workspace))
     denials = Denials(workspace)
     files: list[FileStat] = []
     skipped: dict[str, Skipped] = {}
-    for path in candidates:
+    for path in find_paths(workspace):
         found = _judge(workspace, path, denials, max_file_bytes)
         if isinstance(found, FileStat):
             files.append(found)
@@ -161,20 +160,23 @@ def _skip_by_name(path: str) -> Skipped | None:
     return None
 
 
+def find_paths(workspace: Path) -> list[str]:
+    """Return the workspace-relative posix paths that no .gitignore takes out, sorted by code point.
+
+    In a git work tree these are the tracked and the untracked files, and folders that are repositories of their own;
+    elsewhere the vendored folders are left out, each but for one path that stands for it ("vendor/*"). A tracked file
+    may be gone, and links, pipes and the like are among the paths.
+    """
+    return sorted(set(_git_paths(workspace))) or sorted(_walk(workspace))
+
+
 def _git_paths(workspace: Path) -> list[str]:
     """Return what git lists under the folder; [] when it is no work tree, git is missing, or nothing is listed."""
-    env = {key: value for key, value in os.environ.items() if key not in _GIT_PLACES}
-    env["GIT_OPTIONAL_LOCKS"] = "0"
-    # A repository's own config may name a program as its file system monitor; nothing of it may run.
-    argv = ["git", "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null"]
-    argv += ["ls-files", "-co", "--exclude-standard", "-z"]
     try:
-        done = subprocess.run(argv, cwd=workspace, env=env, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = run_git(workspace, "ls-files", "-co", "--exclude-standard", "-z", timeout_s=_GIT_TIMEOUT_S)
+    except UsageError:
         return []
-    if done.returncode != 0:
-        return []
-    return [os.fsdecode(raw) for raw in done.stdout.split(b"\0") if raw]
+    return [os.fsdecode(raw) for raw in done.stdout.split(b"\0") if raw] if done.returncode == 0 else []
 
 
 def _walk(workspace: Path) -> Iterator[str]:
@@ -183,7 +185,7 @@ def _walk(workspace: Path) -> Iterator[str]:
     for folder, folders, names in os.walk(workspace):
         base = Path(folder).relative_to(workspace).as_posix()
         prefix = "" if base == "." else f"{base}/"
-        if ".gitignore" in names:
+        if ".gitignore" in names and not os.path.islink(Path(folder) / ".gitignore"):  # git follows none either
             rules[prefix] = _read_spec(Path(folder) / ".gitignore")
         for name in names:
             if not _ignored(rules, prefix + name):
@@ -210,27 +212,28 @@ def _ignored(rules: dict[str, GitIgnoreSpec], path: str) -> bool:
 
 def _read_spec(path: Path) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-    return GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8", errors="replace").splitlines())
+    patterns = []
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        # A line that is no pattern matches nothing, as in git.
+        with suppress(ValueError, re.error):
+            patterns.append(GitIgnoreSpecPattern(line))
+    return GitIgnoreSpec(patterns)
 
 
 def read_text(workspace: Path, path: str) -> TextContent | Skipped:
     """Return a file's text, or why it has none that is worth searching (binary, packed, gone, unreadable)."""
     try:
-        with open(workspace / path, "rb") as file:
-            data = file.read(_HEAD_BYTES)
-            if _is_binary(data):
-                return Skipped(path, "binary")
-            data += file.read()
+        data = (workspace / path).read_bytes()
     except OSError as err:
         return Skipped(path, f"cannot be read ({err.strerror})")
-    decoded = decode(data)
-    if decoded is None:
-        return Skipped(path, "binary or of an unknown encoding")
-    text, encoding = decoded
-    if PurePosixPath(path).suffix.lower() in _PACKED_KINDS and _is_packed(text):
+    file = decode(data)
+    if file is None or _is_mostly_control(data[:HEAD_BYTES]):
+        return Skipped(path, "binary")
+    if PurePosixPath(path).suffix.lower() in _PACKED_KINDS and _is_packed(file.text):
         return Skipped(path, "minified or generated")
-    return TextContent(text.replace("\r\n", "\n"), encoding, data)
+    return TextContent(file.text.replace("\r\n", "\n"), file.encoding, data)
 
 
 def split_lines(text: str) -> list[str]:
@@ -239,40 +242,10 @@ def split_lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def decode(data: bytes) -> tuple[str, str] | None:
-    """Return the text and its encoding by strict trial; None when no trial fits.
-
-    UTF-16 by its mark, ISO-2022-JP by its escape, then UTF-8, EUC-JP, CP932 in this order: short EUC-JP is also
-    valid CP932 (half-width kana), hardly ever the other way round. Text with few bytes beyond ASCII that fits
-    none of them is Western and read as Latin-1.
-    """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return _decode_as(data, "utf-16")
-    if b"\0" in data:
-        return None
-    trials = ["utf-8-sig", "euc_jp", "cp932"]
-    if b"\x1b$" in data:
-        trials.insert(0, "iso2022_jp")
-    for encoding in trials:
-        if found := _decode_as(data, encoding):
-            return found
-    beyond = len(data.translate(None, delete=bytes(range(128))))
-    return _decode_as(data, "latin-1") if beyond * 20 <= len(data) else None
-
-
-def _decode_as(data: bytes, encoding: str) -> tuple[str, str] | None:
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        return None
-    return text, encoding.removesuffix("-sig")
-
-
-def _is_binary(head: bytes) -> bool:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return False
+def _is_mostly_control(head: bytes) -> bool:
+    """Tell whether what can be decoded still is no text: more than a few control characters that no text has."""
     if b"\0" in head:
-        return True
+        return False
     control = bytes(set(range(32)) - {7, 8, 9, 10, 12, 13, 27})
     kept = len(head.translate(None, delete=control))
     return (len(head) - kept) * 100 > len(head) * 2

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from tree_sitter import Language, Node, Query, Tree
 
 EXTRACTOR_VERSION = 1
-_QUERY_OF = {"tsx": "typescript"}
+_QUERIES_OF = {
+    "javascript": ("ecmascript", "javascript"),
+    "typescript": ("ecmascript", "typescript"),
+    "tsx": ("ecmascript", "typescript"),
+}
+"""Of the other languages each has one query of its own name."""
 _LONGEST_SIGNATURE = 160
 # A hand-written file needs about 4 progress steps per KB, text that is nothing but unbalanced brackets 20.
 _STEPS_PER_KB = 200
@@ -218,4 +223,5 @@ def _query(name: str) -> Query:
 
 
 def _query_text(name: str) -> str:
-    return (files(__package__) / "queries" / f"{_QUERY_OF.get(name, name)}.scm").read_text(encoding="utf-8")
+    folder = files(__package__) / "queries"
+    return "".join((folder / f"{each}.scm").read_text(encoding="utf-8") for each in _QUERIES_OF.get(name, (name,)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..configs.dirs import create_private
 from .code_store import is_corrupt, refusal, transaction
 
 _SELECT_BATCH = 500
@@ -76,7 +77,7 @@ class VectorStore:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        create_private(self.path)
         db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode = WAL")

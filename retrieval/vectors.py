@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import shutil
 import sqlite3
@@ -11,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..configs.dirs import create_private
 from ..core.errors import ConfigError
 from ..core.ports import Embedder
 from .chroma_cache import ChromaCache, open_cache
@@ -91,7 +91,7 @@ class VectorIndex:
             return True
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = self._folder / "owner.sqlite3"
-        os.close(os.open(lock, os.O_CREAT | os.O_RDWR, 0o600))
+        create_private(lock)
         owner = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             owner.execute("BEGIN EXCLUSIVE")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
-from ..configs.dirs import make_private
+from ..configs.dirs import make_private, replace_private
 from ..core.errors import FlowError
 
 
@@ -34,7 +32,7 @@ class BlobStore:
             if target.is_file() and target.read_bytes() == data:
                 return sha
             make_private(target.parent)
-            _write(target, data)
+            replace_private(target, data)
         except OSError as err:
             raise FlowError(
                 f"{len(data)} bytes cannot be stored in {str(target.parent)!r}: {err.strerror}.",
@@ -72,26 +70,3 @@ class BlobStore:
         if len(sha) != 64 or not set(sha) <= set("0123456789abcdef"):
             raise KeyError(sha)
         return self._folder / sha[:2] / sha[2:]
-
-
-def _write(target: Path, data: bytes) -> None:
-    # mkstemp gives 0600; the rename makes the name appear with all of its bytes or not at all.
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import FlowError
+from ..core.git import run_git
 from ..core.ports import Blobs
-from ..tools.text_files import decode
-from .git import GitFolder, run_git
+from ..core.texts import decode
+from .git import GitFolder
 from .journal import RunJournal
 
 LARGE_BYTES = 5_000_000
@@ -217,7 +218,7 @@ def _diff_folders(folder: Path) -> str:
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
     }
-    done = run_git(["-c", "core.quotePath=false", "diff", *shape, "--", "a", "b"], folder, **alone)
+    done = run_git(folder, "diff", *shape, "--", "a", "b", env=alone)
     if done.returncode not in (0, 1):
         raise FlowError(f"git diff failed: {done.stderr.decode(errors='replace').strip()}")
     # A content line begins with a blank or a sign, so these words begin headers only; hashes say nothing to a reader.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -11,45 +10,53 @@ from typing import Any, Self
 
 import aiosqlite
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from ..configs.dirs import make_private
 from ..core.errors import FlowError
-from .schema import BUSY_TIMEOUT_S
+from .fence import SAVER_TABLES, Fence, lost_when_refused, triggers
+from .saver import RunSaver
+from .schema import BUSY_TIMEOUT_S, open_database
 
 
 @asynccontextmanager
-async def open_saver(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
+async def open_saver(path: Path, fence: Fence | None = None) -> AsyncIterator[RunSaver]:
     """Give a saver on the run database, its tables made; at the end its connection is closed and its thread ended.
 
     The state of our graphs is plain JSON data, so nothing but the serializer's own safe types is ever rebuilt from a
     row, and nothing is pickled.
 
+    Args:
+        fence: the runs whose checkpoints may be written; None = only those that never had a lease.
+
     Raises:
         FlowError: the database cannot be opened.
     """
-    connection = await _connect(path)
+    connection = await _connect(path, fence or Fence())
     try:
-        saver = AsyncSqliteSaver(connection, serde=_serializer())
+        saver = RunSaver(connection, serde=_serializer())
         await saver.setup()
+        for table in SAVER_TABLES:
+            for statement in triggers(table, "thread_id"):
+                await connection.execute(statement)
         yield saver
     finally:
         # The thread of an open connection would keep the process alive.
         await connection.close()
 
 
-async def _connect(path: Path) -> aiosqlite.Connection:
-    make_private(path.parent)
+async def _connect(path: Path, fence: Fence) -> aiosqlite.Connection:
+    # Makes the file and the tables of the leases, which the fence looks into.
+    open_database(path, fence).close()
     connection = None
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = await aiosqlite.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, factory=_OneStepConnection
         )
+        await connection.execute("PRAGMA trusted_schema = ON")
+        await connection.create_function("flow_epoch", 1, fence.epoch)
         await connection.execute("PRAGMA journal_mode = WAL")
         # Survives a killed process; only a power cut may take the last checkpoints, whose tool calls are journaled.
         await connection.execute("PRAGMA synchronous = NORMAL")
-    except (OSError, sqlite3.Error) as err:
+    except sqlite3.Error as err:
         if connection is not None:
             await connection.close()
         raise FlowError(
@@ -65,11 +72,21 @@ def _serializer() -> JsonPlusSerializer:
 
 
 class _OneStepCursor(sqlite3.Cursor):
+    def execute(self, sql: str, values: Any = (), /) -> Self:
+        """Run one statement.
+
+        Raises:
+            LeaseLost: it would write to a run that this process does not hold.
+        """
+        with lost_when_refused():
+            return super().execute(sql, values)
+
     def executemany(self, sql: str, rows: Iterable[Any], /) -> Self:
         """Write all rows or none, within this one call."""
         self.execute("BEGIN IMMEDIATE")
         try:
-            super().executemany(sql, rows)
+            with lost_when_refused():
+                super().executemany(sql, rows)
             self.execute("COMMIT")
         except BaseException:
             if self.connection.in_transaction:
@@ -88,3 +105,7 @@ class _OneStepConnection(sqlite3.Connection):
 
     def cursor(self, factory: Any = _OneStepCursor) -> Any:
         return super().cursor(factory)
+
+    def execute(self, sql: str, values: Any = (), /) -> Any:
+        # Without this the statement would run on a plain cursor.
+        return self.cursor().execute(sql, values)

@@ -5,35 +5,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ..core.errors import UsageError
-
-_SAFE = ("-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false")
-
-# What git itself lists by `git rev-parse --local-env-vars`: set inside a hook, they name that hook's repository.
-_POINTING = frozenset(
-    {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_CONFIG",
-        "GIT_CONFIG_COUNT",
-        "GIT_CONFIG_PARAMETERS",
-        "GIT_DIR",
-        "GIT_GRAFT_FILE",
-        "GIT_IMPLICIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_INTERNAL_SUPER_PREFIX",
-        "GIT_NO_REPLACE_OBJECTS",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_PREFIX",
-        "GIT_REPLACE_REF_BASE",
-        "GIT_SHALLOW_FILE",
-        "GIT_WORK_TREE",
-    }
-)
+from ..core.git import config_env, filters_off, own_filters, run_git
 
 
 class GitFolder:
@@ -55,7 +31,8 @@ class GitFolder:
         if done.returncode == 0 and done.stdout.strip() == b"true":
             return
         said = _first_line(done.stderr)
-        if done.returncode == 0 or "not a git repository" in said:
+        # Inside .git, or in a repository without files to work on, which git is told to keep out of.
+        if done.returncode == 0 or "not a git repository" in said or "bare repository" in said:
             raise UsageError(
                 f"{str(self.workspace)!r} is not a git repository.",
                 hint="Run `git init` there, so that changes can be shown and taken back.",
@@ -100,16 +77,8 @@ class GitFolder:
         return os.fsdecode(self._checked("rev-parse", "--show-prefix")).removesuffix("\n")
 
     @cached_property
-    def _filters_off(self) -> tuple[str, ...]:
-        # A filter is a command that git runs over contents. Those of the user's own configuration stay (git-lfs);
-        # those that came with the repository's .git/config do not act.
-        listing = ("config", "--local", "--includes", "--null", "--name-only", "--get-regexp", r"^filter\..")
-        done = self._run(*listing, filters=False)
-        off: list[str] = []
-        for key in filter(None, os.fsdecode(done.stdout).split("\0")):
-            value = "false" if key.endswith(".required") else ""
-            off += ["-c", f"{key}={value}"]
-        return tuple(off)
+    def _env(self) -> dict[str, str]:
+        return config_env(filters_off(own_filters(self.workspace)))
 
     def _lines(self, *arguments: str) -> list[bytes]:
         return [line for line in self._checked(*arguments).split(b"\0") if line]
@@ -123,33 +92,8 @@ class GitFolder:
             )
         return done.stdout
 
-    def _run(self, *arguments: str, filters: bool = True) -> subprocess.CompletedProcess[bytes]:
-        flags = self._filters_off if filters else ()
-        return run_git([*_SAFE, *flags, *arguments], self.workspace)
-
-
-def run_git(arguments: Sequence[str], folder: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
-    """Return how a git command ended; messages are in English, and nothing of GIT_* around us points it elsewhere.
-
-    Raises:
-        UsageError: git is not installed, or the folder is gone.
-    """
-    kept = {name: value for name, value in os.environ.items() if name not in _POINTING}
-    # git-lfs would fetch over the network what is not here yet.
-    settings = {
-        "GIT_LFS_SKIP_SMUDGE": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C",
-        **env,
-    }
-    try:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, env={**kept, **settings}, stdin=subprocess.DEVNULL, capture_output=True
-        )
-    except FileNotFoundError as err:
-        missing = "git is not installed" if folder.is_dir() else f"The folder {str(folder)!r} does not exist"
-        raise UsageError(f"{missing}.") from err
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return run_git(self.workspace, *arguments, env=self._env)
 
 
 def _first_line(text: bytes) -> str:

@@ -98,6 +98,39 @@ class RunJournal:
             if not done.rowcount:
                 raise ValueError(f"call {ref.call_id!r} of {ref.agent!r} ends without having begun")
 
+    def note_tree(self, ref: CallRef, tree: str) -> None:
+        """Store the snapshot taken before the call; it is on disk when this returns.
+
+        Raises:
+            ValueError: the call never began.
+        """
+        with self._store.change() as db:
+            done = db.execute(
+                "UPDATE tool_call SET pre_tree = ? WHERE run_id = ? AND agent = ? AND call_id = ?",
+                (tree, self._run_id, ref.agent, ref.call_id),
+            )
+            if not done.rowcount:
+                raise ValueError(f"call {ref.call_id!r} of {ref.agent!r} has a snapshot without having begun")
+
+    def tree_before(self, ref: CallRef) -> str | None:
+        """Return the snapshot taken before the call; None = there is none."""
+        rows = self._store.query(
+            "SELECT pre_tree FROM tool_call WHERE run_id = ? AND agent = ? AND call_id = ?",
+            (self._run_id, ref.agent, ref.call_id),
+        )
+        return rows[0]["pre_tree"] if rows else None
+
+    def began_later(self, ref: CallRef) -> bool:
+        """Tell whether another call of the run began, or ended, after this one began."""
+        rows = self._store.query(
+            "SELECT 1 FROM tool_call AS this JOIN tool_call AS other ON other.run_id = this.run_id"
+            " WHERE this.run_id = ? AND this.agent = ? AND this.call_id = ?"
+            " AND NOT (other.agent = this.agent AND other.call_id = this.call_id)"
+            " AND (other.began_at >= this.began_at OR coalesce(other.ended_at, '9') >= this.began_at) LIMIT 1",
+            (self._run_id, ref.agent, ref.call_id),
+        )
+        return bool(rows)
+
     def writes(self) -> list[Write]:
         """Return the writes that happened or may have happened, in the order in which they began."""
         rows = self._store.query(

@@ -5,18 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-from ..core.errors import LimitReached, RunInterrupted, WallTimeReached
+from ..core.errors import LimitReached, WallTimeReached
 from ..graphs.spec import Limits
 from .rows import RunUsage, call_name, tally
 from .store import RunStore
-
-
-class Stop(Protocol):
-    """A threading.Event as seen from here: set by the signal handler."""
-
-    def is_set(self) -> bool: ...
 
 
 class RunLimits:
@@ -27,7 +20,6 @@ class RunLimits:
     Args:
         limits: of the whole graph; None in it = no limit.
         clock: seconds that only go forward.
-        stop: set when a person asked the run to stop after this step.
     """
 
     def __init__(
@@ -36,13 +28,11 @@ class RunLimits:
         run_id: str,
         limits: Limits,
         *,
-        stop: Stop,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._run_id = run_id
         self._limits = limits
-        self._stop = stop
         self._clock = clock
         self._usage = store.usage(run_id)
         self._earlier_s = self._usage.active_s
@@ -53,7 +43,6 @@ class RunLimits:
         """Return when the node may run: whether its visit is new since the run was started or resumed.
 
         Raises:
-            RunInterrupted: a stop was asked for.
             LimitReached: a budget is used up. WallTimeReached: the time is.
         """
         usage = self._check(node)
@@ -65,18 +54,22 @@ class RunLimits:
         """Return when the call may run: whether it is new since the run was started or resumed.
 
         Raises:
-            RunInterrupted: a stop was asked for. WallTimeReached: the time is used up.
+            WallTimeReached: the time is used up.
         """
         return call_name(node, call_id) not in self._check(node).shown
 
-    def before_model_call(self, node: str) -> None:
+    def before_model_call(self, node: str, key: str = "") -> None:
         """Return when one more model call may be made.
 
+        Args:
+            key: name of the call; one that was counted before a kill is not held to the limits again. "" = none.
+
         Raises:
-            RunInterrupted: a stop was asked for.
             LimitReached: a budget is used up. WallTimeReached: the time is.
         """
         usage = self._check(node)
+        if key and key in usage.called:
+            return
         self._refuse(
             node, "model calls", usage.model_calls, self._limits.model_calls, self._in_the_graph("model_calls")
         )
@@ -101,8 +94,6 @@ class RunLimits:
         return self._earlier_s + self._clock() - self._began - self._paused_s
 
     def _check(self, node: str) -> RunUsage:
-        if self._stop.is_set():
-            raise RunInterrupted(f"Stopped before {node!r}.", hint=f"Go on with `flow resume {self._run_id}`.")
         limit = self._limits.wall_s
         if limit is not None and (used := self.active_s()) >= limit:
             raise WallTimeReached(

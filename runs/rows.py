@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..core.events import EventRecord, RunStatus
 
@@ -22,10 +22,11 @@ class RunRow:
 
     Attributes:
         id: 8 lowercase base32 characters; also the thread id of its checkpoints.
-        graph_source: where the graph was found ("builtin:plan-and-code" or a path); `graph_text` is its text then.
+        graph_source: where the graph was found ("builtin:plan-and-code" or a path); `graph_text` is its
+            text then, with those of the graphs it runs behind it, as documents of one YAML text.
         fingerprint: of the compiled graph, compared before a resume.
-        options: how it was started (mode, model names, server address, limits).
-        workspace: absolute, resolved folder.
+        options: how it was started (mode, model names, server address, limits, worktree).
+        workspace: absolute, resolved folder it was started for; it works in `folder`.
         title: one line for lists; "" = none yet.
         status: as last written; `shown_status` tells a run whose process is gone.
         exit_code: None until it has ended once.
@@ -55,6 +56,17 @@ class RunRow:
     process_start: str
     baseline: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def worktree(self) -> dict[str, Any] | None:
+        """What runs/worktrees.py made for the run; None = it works in the workspace itself."""
+        made: dict[str, Any] | None = self.options.get("worktree")
+        return made
+
+    @property
+    def folder(self) -> str:
+        """Absolute folder that the run reads and changes: its worktree, else the workspace."""
+        return self.worktree["folder"] if self.worktree else self.workspace
+
 
 RUN_FIELDS = tuple(each.name for each in fields(RunRow))
 """The columns of the table `run`, in order."""
@@ -69,6 +81,7 @@ class RunUsage:
         prompt_tokens, completion_tokens: as the server reported; an unreported call counts 0.
         active_s: seconds in which a process worked on it: not between processes, not while a person was asked.
         last_seq, last_at, last_type: of the last event counted; 0 and "" = none yet.
+        called: keys of the last call of each visit under way.
         unfinished: visits that began and neither ended nor failed; begun again after a kill, one counts once.
         shown: visits and calls under way since the run was last started or resumed, see `call_name`.
     """
@@ -81,6 +94,7 @@ class RunUsage:
     last_seq: int = 0
     last_at: str = ""
     last_type: str = ""
+    called: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
     shown: frozenset[str] = frozenset()
 
@@ -112,6 +126,7 @@ def _count(usage: RunUsage, record: EventRecord) -> RunUsage:
         last_seq=record.seq,
         last_at=record.at,
         last_type=record.type,
+        called=_called(usage.called, record),
         unfinished=_under_way(usage.unfinished, record),
         shown=_shown(usage.shown, record),
     )
@@ -120,6 +135,13 @@ def _count(usage: RunUsage, record: EventRecord) -> RunUsage:
 def call_name(node: str, call_id: str) -> str:
     """Return how `RunUsage.shown` names a tool call; no node's name holds a blank."""
     return f"{node} {call_id}"
+
+
+def _called(keys: frozenset[str], record: EventRecord) -> frozenset[str]:
+    if record.type not in {"model_call", "node_end", "node_fail"}:
+        return keys
+    others = frozenset(key for key in keys if key.rpartition(".")[0] != record.node)
+    return others | {record.data["key"]} if record.type == "model_call" else others
 
 
 def _under_way(visits: frozenset[str], record: EventRecord) -> frozenset[str]:
@@ -167,6 +189,12 @@ def process_start(pid: int) -> str | None:
     return f"{boot.read_text().strip() if boot.exists() else ''}:{fields[19]}"
 
 
+def this_process() -> dict[str, Any]:
+    """Return the columns that name this process: host, pid and process_start."""
+    pid = os.getpid()
+    return {"host": this_host(), "pid": pid, "process_start": process_start(pid) or ""}
+
+
 def _signalled_start(pid: int) -> str | None:
     if Path("/proc/self/stat").exists() or pid <= 0:
         return None
@@ -179,7 +207,20 @@ def _signalled_start(pid: int) -> str | None:
     return ""
 
 
-def is_alive(row: RunRow, host: str, started: Callable[[int], str | None] = process_start) -> bool:
+class Process(Protocol):
+    """Names a process in a way that no later one shares."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def process_start(self) -> str: ...
+
+
+def is_alive(row: Process, host: str, started: Callable[[int], str | None] = process_start) -> bool:
     """Return whether the process that wrote itself into the row still runs; True when it is on another host."""
     if row.host != host:
         return True

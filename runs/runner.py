@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
 from langgraph.types import Command, StateSnapshot
 from langsmith import tracing_context
 
@@ -19,19 +20,39 @@ from ..core.errors import FlowError, LimitReached, ModelUnavailable, RunFailed, 
 from ..core.events import QuestionAnswered, QuestionAsked, RunEnded, RunStatus
 from ..core.ports import EventSink
 from ..core.questions import Answer, Question
+from .replies import Replies
+from .saver import RunSaver
 from .store import RunRow, RunStore
-
-STATE_VERSION = 1
-"""Version of the state's shape in checkpoints; raised when a stored state can no longer be read."""
+from .versions import STATE_VERSION
 
 Answerer = Callable[[Question], Answer | None]
 """Returns an answer, or None: nobody can answer now and the run waits."""
 
 
+class Stop(Protocol):
+    """A threading.Event as seen from here: set by the signal handler."""
+
+    def is_set(self) -> bool: ...
+
+
+class StopControl(RunControl):
+    """LangGraph's drain, asked for by a Stop: every graph, nested ones too, ends at its next superstep's border."""
+
+    __slots__ = ("_stop",)
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__()
+        self._stop = stop
+
+    @property
+    def drain_requested(self) -> bool:
+        return super().drain_requested or self._stop.is_set()
+
+
 class Runnable(Protocol):
     """A compiled graph as graphs/build gives it."""
 
-    def compile(self, saver: AsyncSqliteSaver) -> Any: ...
+    def compile(self, saver: RunSaver) -> Any: ...
 
     def initial(self, inputs: Mapping[str, Any]) -> dict[str, Any]: ...
 
@@ -54,26 +75,34 @@ class Outcome:
 
 
 class Runner:
-    """Drives one run in this process."""
+    """Drives one run in this process.
 
-    def __init__(self, row: RunRow, store: RunStore, sink: EventSink, answerer: Answerer) -> None:
+    Args:
+        stop: set when a person asked the run to stop after the step in flight.
+    """
+
+    def __init__(self, row: RunRow, store: RunStore, sink: EventSink, answerer: Answerer, stop: Stop) -> None:
         self._row = row
         self._store = store
         self._sink = sink
         self._answerer = answerer
+        self._control = StopControl(stop)
         self._config: dict[str, Any] = {
             "configurable": {"thread_id": row.id},
             # Bounded by the graph's own limits, never by LangGraph's.
             "recursion_limit": 1_000_000,
-            "metadata": {"run_id": row.id, "state_version": STATE_VERSION, "fingerprint": row.fingerprint},
+            "metadata": {"run_id": row.id},
         }
 
-    async def drive(self, flow: Runnable, saver: AsyncSqliteSaver) -> Outcome:
+    async def drive(self, flow: Runnable, saver: RunSaver) -> Outcome:
         """Return how the run ended or where it stopped; its row and its last event say the same."""
+        saver.stamp = self._stamp
         try:
             # LangGraph would send traces to a hosted service wherever the environment says so.
             with tracing_context(enabled=False):
                 outcome = await self._until_end(flow, flow.compile(saver))
+        except GraphDrained:
+            outcome = self._stopped(RunInterrupted("Stopped after the step that was under way."))
         except asyncio.CancelledError:
             outcome = self._stopped(RunInterrupted("Stopped at once."))
         except FlowError as err:
@@ -95,10 +124,15 @@ class Runner:
                 if answers is None:
                     return self._waiting(snapshot)
                 step = Command(resume=answers)
-            await graph.ainvoke(step, self._config, durability="sync")
+            await graph.ainvoke(step, self._config, durability="sync", control=self._control)
             snapshot = await graph.aget_state(self._config)
             if not snapshot.interrupts:
                 return self._finished(flow, snapshot.values)
+
+    def _stamp(self) -> dict[str, Any]:
+        """Return what each checkpoint says of itself: its state's version, the graph, the last event before it."""
+        last = self._store.query("SELECT max(seq) FROM event WHERE run_id = ?", (self._row.id,))[0][0]
+        return {"state_version": STATE_VERSION, "fingerprint": self._row.fingerprint, "event": last or 0}
 
     def _answers(self, snapshot: StateSnapshot) -> dict[str, Any] | None:
         """Return answers by interrupt id; None when no open question could be answered now."""
@@ -143,14 +177,16 @@ class Runner:
         return Outcome(self._row.id, status, err.exit_code, err.message, err.hint)
 
     def _record(self, outcome: Outcome) -> None:
-        self._store.update_run(
-            self._row.id,
-            status=outcome.status,
-            exit_code=outcome.exit_code,
-            message=outcome.message,
-            output=outcome.output,
-        )
-        self._sink.emit(
-            "",
-            RunEnded(outcome.status, outcome.exit_code, f"{outcome.message} {outcome.hint}".strip(), outcome.output),
-        )
+        told = f"{outcome.message} {outcome.hint}".strip()
+        # All at once: whoever follows the run must find its last event when the row says that it ended.
+        with self._store.change():
+            if outcome.status in ("done", "failed"):
+                Replies(self._store, self._row.id).drop()
+            self._store.update_run(
+                self._row.id,
+                status=outcome.status,
+                exit_code=outcome.exit_code,
+                message=outcome.message,
+                output=outcome.output,
+            )
+            self._sink.emit("", RunEnded(outcome.status, outcome.exit_code, told, outcome.output))

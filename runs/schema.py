@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 
-from ..configs.dirs import make_private
+from ..configs.dirs import create_private, make_private
 from ..core.errors import UsageError
+from .fence import SAVER_TABLES, Fence, triggers
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 10.0
 
-_SCHEMA = """
+_RUNS = """
 CREATE TABLE run (
     id TEXT PRIMARY KEY, graph TEXT NOT NULL, graph_source TEXT NOT NULL, graph_text TEXT NOT NULL,
     fingerprint TEXT NOT NULL, input TEXT NOT NULL, options TEXT NOT NULL, workspace TEXT NOT NULL,
@@ -32,10 +31,42 @@ CREATE TABLE tool_call (
     effect TEXT NOT NULL, effect_sha TEXT NOT NULL, pre_sha TEXT, post_sha TEXT, state TEXT NOT NULL, result TEXT,
     began_at TEXT NOT NULL, ended_at TEXT, PRIMARY KEY (run_id, agent, call_id));
 """
+# `kind` is run or workspace, `name` the run's id or the workspace's folder. A released lease expired at 0; its row
+# stays, since its epoch must never be given out twice.
+_LEASES = """
+CREATE TABLE lease (
+    kind TEXT NOT NULL, name TEXT NOT NULL, run_id TEXT NOT NULL, owner TEXT NOT NULL, host TEXT NOT NULL,
+    pid INTEGER NOT NULL, process_start TEXT NOT NULL, epoch INTEGER NOT NULL, taken_at REAL NOT NULL,
+    expires_at REAL NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+"""
+# Model replies that no checkpoint holds yet; `after_seq` is the last event before each.
+_REPLIES = """
+CREATE TABLE reply (
+    run_id TEXT NOT NULL, agent TEXT NOT NULL, turn INTEGER NOT NULL, request_sha TEXT NOT NULL, body TEXT NOT NULL,
+    after_seq INTEGER NOT NULL, at TEXT NOT NULL, PRIMARY KEY (run_id, agent, turn));
+"""
+# The snapshot of the workspace that was taken before a command.
+_SNAPSHOTS = "ALTER TABLE tool_call ADD COLUMN pre_tree TEXT;"
+
+STEPS = (_RUNS, _LEASES, _REPLIES, _SNAPSHOTS)
+"""Step n takes a database of version n to n + 1. A released step never changes: the next one is a step of its own."""
+SCHEMA_VERSION = len(STEPS)
+FENCED = {
+    "run": "id",
+    "event": "run_id",
+    "question": "run_id",
+    "run_grant": "run_id",
+    "tool_call": "run_id",
+    "reply": "run_id",
+}
+"""Tables that only the holder of a run's lease may write, and their column with the run's id."""
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path, fence: Fence) -> sqlite3.Connection:
     """Return a connection in autocommit mode, usable from any thread, to a database with our tables.
+
+    Args:
+        fence: what this connection's writes to runs are held to.
 
     Raises:
         UsageError: the file cannot be opened, is no run database, or was written by a newer Flowloom.
@@ -43,7 +74,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     make_private(path.parent)
     try:
         # SQLite gives its -wal and -shm files the mode of the database file.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        create_private(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.OperationalError) as err:
         raise UsageError(
@@ -51,6 +82,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         ) from err
     connection.row_factory = sqlite3.Row
     try:
+        fence.install(connection)
         _prepare(connection, path)
     except BaseException:
         connection.close()
@@ -88,8 +120,16 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             f" {SCHEMA_VERSION}).",
             hint="Update Flowloom, or point FLOW_HOME at another folder.",
         )
-    if version == 0:
+    # A step may change rows of runs that other processes hold, so the fence is down until all steps are done.
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f'DROP TRIGGER "{name}"')
+    for step in STEPS[version:]:
         # Statement by statement: executescript would commit before it begins.
-        for statement in filter(str.strip, _SCHEMA.split(";")):
+        for statement in filter(str.strip, step.split(";")):
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    saver = dict.fromkeys(tables.intersection(SAVER_TABLES), "thread_id")
+    for table, key in {**FENCED, **saver}.items():
+        for statement in triggers(table, key):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 import shutil
 import sqlite3
@@ -22,32 +21,35 @@ from typing import Any
 from ..core.errors import FlowError, UsageError
 from ..core.events import Event, EventRecord, event_data
 from ..core.questions import Answer, Question
+from .fence import SAVER_TABLES, Fence, lost_when_refused
 from .rows import (
     RUN_FIELDS,
     RunRow,
     RunUsage,
     column,
     event_record,
-    is_alive,
-    process_start,
     run_row,
     shown_status,
     tally,
-    this_host,
+    this_process,
     to_json,
 )
 from .schema import open_database
 
 __all__ = ["RunRow", "RunStore", "RunUsage", "shown_status"]
 
-_OWN_TABLES = ("event", "question", "run_grant", "tool_call")
-_SAVER_TABLES = ("checkpoints", "writes")
+_OWN_TABLES = ("event", "question", "run_grant", "tool_call", "reply")
 _UPDATABLE = frozenset(RUN_FIELDS) - {"id", "created_at", "updated_at"}
 
 
 def now_utc() -> datetime:
     """Return the present time, in UTC."""
     return datetime.now(UTC)
+
+
+def new_run_id() -> str:
+    """Return an id for a run that is about to be created."""
+    return base64.b32encode(secrets.token_bytes(5)).decode().lower()
 
 
 class RunStore:
@@ -63,13 +65,18 @@ class RunStore:
     Raises:
         UsageError: the file was written by a newer Flowloom, or is no run database.
         FlowError: (from every method) the database cannot be read or written.
+        LeaseLost: (from every method that writes to a run) another process holds it; nothing was written.
+
+    Attributes:
+        fence: the runs that may be written through this store; runs/lease.py fills it.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], datetime] = now_utc) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = now_utc, fence: Fence | None = None) -> None:
         self.path = path
+        self.fence = fence or Fence()
         self._now = now
         self._lock = threading.RLock()
-        self._connection = open_database(path)
+        self._connection = open_database(path, self.fence)
 
     def __enter__(self) -> RunStore:
         return self
@@ -126,11 +133,16 @@ class RunStore:
         workspace: Path | str,
         title: str = "",
         baseline: dict[str, Any] | None = None,
+        run_id: str = "",
     ) -> RunRow:
-        """Return the new run, running in this process; its row is on disk before any step of it can be."""
+        """Return the new run, running in this process; its row is on disk before any step of it can be.
+
+        Args:
+            run_id: what `new_run_id` gave; "" = a new one.
+        """
         at = self.timestamp()
         row = RunRow(
-            id=base64.b32encode(secrets.token_bytes(5)).decode().lower(),
+            id=run_id or new_run_id(),
             graph=graph,
             graph_source=graph_source,
             graph_text=graph_text,
@@ -146,7 +158,7 @@ class RunStore:
             created_at=at,
             updated_at=at,
             baseline=baseline or {},
-            **_this_process(),
+            **this_process(),
         )
         values = [column(name, getattr(row, name)) for name in RUN_FIELDS]
         marks = ", ".join("?" * len(values))
@@ -175,17 +187,12 @@ class RunStore:
         return self.get_run(run_id)
 
     def claim_run(self, run_id: str) -> RunRow:
-        """Return the run, now running in this process.
+        """Return the run, now running in this process, which has taken its lease before.
 
         Raises:
-            UsageError: no such run, or another process still works on it.
+            UsageError: no such run.
         """
-        with self.change():
-            row = self.get_run(run_id)
-            mine = _this_process()
-            if row.status == "running" and row.pid != mine["pid"] and is_alive(row, mine["host"]):
-                raise _held(row)
-            return self.update_run(run_id, status="running", **mine)
+        return self.update_run(run_id, status="running", **this_process())
 
     def get_run(self, run_id: str) -> RunRow:
         """Return the run with exactly this id.
@@ -233,19 +240,21 @@ class RunStore:
     def remove_run(self, run_id: str) -> None:
         """Forget the run: its rows, its checkpoints and its blobs. The workspace is not touched.
 
+        The caller holds its lease (see runs/removal.py).
+
         Raises:
-            UsageError: no such run, or a process still works on it.
+            UsageError: no such run.
         """
         with self.change() as db:
-            row = self.get_run(run_id)
-            if row.status == "running" and is_alive(row, this_host()):
-                raise _held(row)
+            self.get_run(run_id)
             names = {r["name"] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             for table in _OWN_TABLES:
                 db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
-            for table in names.intersection(_SAVER_TABLES):
+            for table in names.intersection((*SAVER_TABLES, "checkpoint_item")):
                 db.execute(f"DELETE FROM {table} WHERE thread_id = ?", (run_id,))
             db.execute("DELETE FROM run WHERE id = ?", (run_id,))
+            # Last: without its lease nobody could have deleted the rest.
+            db.execute("DELETE FROM lease WHERE run_id = ?", (run_id,))
         folder = self.blobs_folder(run_id)
         if folder.exists():
             shutil.rmtree(folder)
@@ -328,7 +337,8 @@ class RunStore:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            yield
+            with lost_when_refused():
+                yield
         except sqlite3.OperationalError as err:
             raise FlowError(
                 f"The run database {str(self.path)!r} cannot be used: {err}.",
@@ -336,17 +346,5 @@ class RunStore:
             ) from err
 
 
-def _this_process() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"host": this_host(), "pid": pid, "process_start": process_start(pid) or ""}
-
-
 def _no_run(ref: str) -> UsageError:
     return UsageError(f"There is no run {ref!r}.", hint="See `flow runs list --all`.")
-
-
-def _held(row: RunRow) -> UsageError:
-    return UsageError(
-        f"Run {row.id} is being worked on by process {row.pid} on {row.host!r}.",
-        hint="Wait for it, or stop it first.",
-    )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+import itertools
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, assert_never
 
@@ -15,6 +16,7 @@ from ..core.effects import Command, Effect, FileWrite, Nothing, Spawn, ToolResul
 from ..core.errors import ToolError
 from ..core.ports import Ask, Blobs, CallRef, CommandOutcome, Journal, JournalEntry, Sandbox, Spawner
 from ..core.questions import Answer, Question
+from .jobs import has_begun, job_folder, make_job, remove_job
 from .output import cut_middle, printed_text
 from .paths import read_inside, remove_leftover, replace_file
 from .permissions import Decision, approval_question, decide, grant_for
@@ -23,8 +25,19 @@ from .showing import show_effect
 _MAX_STALE = 2
 """Answers to an earlier question that LangGraph may give first: the stored one, and a resume value given again."""
 
+_MAX_ATTEMPTS = 3
+"""How often a command is begun that is cut short each time; the later times only where nobody has to be asked."""
+_CUT_OUTPUT_BYTES = 2_000
+"""How much a person reads of what a command printed until it was cut short."""
+
 OnDecision = Callable[[CallRef, Effect, Decision], None]
 """Told of every verdict before it is acted on."""
+
+BeforeCommand = Callable[[CallRef, Command], Awaitable[None]]
+"""Called once a command that may change something is journaled, right before it starts; what it raises stops it."""
+
+Restore = Callable[[CallRef], Awaitable[bool]]
+"""Puts the workspace back to what it was before the call's command began; False = that can not be done."""
 
 
 class Grants(Protocol):
@@ -43,9 +56,14 @@ class Effects:
 
     Args:
         workspace: absolute, resolved.
+        jobs: folder for the jobs of commands, the same one after a resume; made when needed.
         mode: plan, ask, auto-edit or auto.
         output_bytes: how much of a command's output the model reads, in bytes of UTF-8.
         on_decision: told of every verdict; None = nobody is.
+        before_command: takes a snapshot; None = nothing does.
+        restore: goes back to that snapshot; None = nothing does, and a person is asked in its place.
+        require_ours: called right before a file is replaced or restored and before a command starts; raises when the
+            run is another process's by now. None = nobody else can have it.
     """
 
     def __init__(
@@ -54,21 +72,29 @@ class Effects:
         sandbox: Sandbox,
         journal: Journal,
         blobs: Blobs,
+        jobs: Path,
         mode: str,
         grants: Grants,
         output_bytes: int,
         spawner: Spawner,
         on_decision: OnDecision | None = None,
+        before_command: BeforeCommand | None = None,
+        restore: Restore | None = None,
+        require_ours: Callable[[], None] | None = None,
     ) -> None:
         self._workspace = workspace
         self._sandbox = sandbox
         self._journal = journal
         self._blobs = blobs
+        self._jobs = jobs
         self._mode = mode
         self._grants = grants
         self._output_bytes = output_bytes
         self._spawner = spawner
         self._on_decision = on_decision
+        self._before_command = before_command
+        self._restore = restore
+        self._require_ours = require_ours or (lambda: None)
         self._writing = asyncio.Lock()
 
     async def run(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> ToolResult:
@@ -91,8 +117,7 @@ class Effects:
             case FileWrite():
                 return await self._write(ref, effect)
             case Command():
-                self._journal.begin(ref, effect, None)
-                return await self._command(ref, effect)
+                return await self._command(ref, effect, ask)
             case Spawn():
                 report = await self._spawner.spawn(ref.agent, ref.call_id, effect.task, effect.tools)
                 return ToolResult(report)
@@ -102,8 +127,10 @@ class Effects:
     async def recover(self, ref: CallRef, ask: Ask) -> ToolResult | None:
         """Return what a call that was begun before came to, finishing it first; None = it was never begun.
 
-        A write is finished when the file is as it was before or after it; otherwise a person decides. Whether a
-        command ran to its end is not known, so a person decides, unless it only reads.
+        A write is finished when the file is as it was before or after it; otherwise a person decides. A command goes
+        on without the run: its result is taken when it has one, and waited for while it runs. One that was itself cut
+        short, with its machine or by a stop, is run again when it only reads or can be undone; otherwise a person
+        decides.
 
         Raises:
             OSError: a file can not be read or written.
@@ -112,10 +139,11 @@ class Effects:
         if entry is None:
             return None
         if entry.result is not None:
+            self._remove_jobs(ref)
             return entry.result
         if isinstance(entry.effect, FileWrite):
             return await self._recover_write(entry, entry.effect, ask)
-        return await self._recover_command(entry, entry.effect, ask)
+        return await self._command(ref, entry.effect, ask)
 
     def _refusal(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> str:
         """Return why the effect must not happen; "" = it may."""
@@ -141,8 +169,12 @@ class Effects:
             return await self._put(ref, effect)
 
     async def _put(self, ref: CallRef, effect: FileWrite) -> ToolResult:
-        await asyncio.to_thread(replace_file, self._workspace, effect.path, effect.post)
+        await asyncio.to_thread(self._replace, effect)
         return self._finish(ref, _written(effect))
+
+    def _replace(self, effect: FileWrite) -> None:
+        self._require_ours()
+        replace_file(self._workspace, effect.path, effect.post)
 
     def _finish(self, ref: CallRef, result: ToolResult) -> ToolResult:
         self._journal.finish(ref, result)
@@ -167,37 +199,73 @@ class Effects:
             kept = f"{effect.path} was changed by someone else and kept; your change was not written. Read it again."
             return self._finish(entry.ref, ToolResult(kept, failed=True))
 
-    async def _recover_command(self, entry: JournalEntry, command: Command, ask: Ask) -> ToolResult:
-        if command.category != "read":
-            shown = show_effect(command, None)
-            text = (
-                "The run was stopped while this command ran; whether it came to its end is not known. "
-                f"Run it again, or skip it?\n{shown.body}"
-            )
-            answer = _asked(Question("recovery", entry.ref.agent, text, ("rerun", "skip"), shown.payload), ask)
-            if answer.choice == "skip":
-                skipped = "The run was stopped while this ran; it was not run again. Check what it has done."
-                return self._finish(entry.ref, ToolResult(skipped, failed=True))
-        return await self._command(entry.ref, command)
-
-    async def _command(self, ref: CallRef, command: Command) -> ToolResult:
+    async def _command(self, ref: CallRef, command: Command, ask: Ask) -> ToolResult:
         try:
-            outcome = await self._sandbox.run(command, self._workspace)
+            result = self._command_result(command, await self._outcome(ref, command, ask))
         except ToolError as err:
-            return self._finish(ref, ToolResult(str(err), failed=True))
-        return self._finish(ref, self._command_result(command, outcome))
+            result = ToolResult(str(err), failed=True)
+        self._finish(ref, result)
+        self._remove_jobs(ref)
+        return result
+
+    async def _outcome(self, ref: CallRef, command: Command, ask: Ask) -> CommandOutcome:
+        """Return what the command came to, by whichever process and attempt."""
+        for attempt in itertools.count(1):
+            job = job_folder(self._jobs, ref, attempt)
+            # The folder comes before the journal's row and goes after its result: a process that was halted between
+            # them and wakes up late finds it gone, and begins nothing that another one has finished meanwhile.
+            make_job(job)
+            self._journal.begin(ref, command, None)
+            is_first = attempt == 1 and not has_begun(job)
+            if is_first and self._before_command is not None and command.category != "read":
+                await self._before_command(ref, command)
+            self._require_ours()
+            outcome = await self._sandbox.run(command, self._workspace, job)
+            if outcome.ended or not await self._runs_again(ref, command, attempt, outcome, ask):
+                return outcome
+        raise AssertionError("attempts never end")
+
+    async def _runs_again(
+        self, ref: CallRef, command: Command, attempt: int, outcome: CommandOutcome, ask: Ask
+    ) -> bool:
+        """Decide about a command that was cut short."""
+        if attempt == _MAX_ATTEMPTS:
+            return False
+        if command.category == "read" or job_folder(self._jobs, ref, attempt + 1).exists():  # decided before a kill
+            return True
+        self._require_ours()
+        if self._sandbox.kind != "none" and self._restore is not None and await self._restore(ref):
+            return True
+        # LangGraph would give the same answer to a second question of this call.
+        return attempt == 1 and self._asked_to_run_again(ref, command, outcome, ask)
+
+    def _asked_to_run_again(self, ref: CallRef, command: Command, outcome: CommandOutcome, ask: Ask) -> bool:
+        shown = show_effect(command, None)
+        printed = cut_middle(printed_text(outcome.output), _CUT_OUTPUT_BYTES).strip()
+        text = (
+            "This command was cut short, and how far it came is not known. Run it again, or skip it?\n"
+            f"{shown.body}" + (f"\nIt had printed:\n{printed}" if printed else "")
+        )
+        question = Question("recovery", ref.agent, text, ("rerun", "skip"), shown.payload)
+        return _asked(question, ask).choice == "rerun"
+
+    def _remove_jobs(self, ref: CallRef) -> None:
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
+            remove_job(job_folder(self._jobs, ref, attempt))
 
     def _command_result(self, command: Command, outcome: CommandOutcome) -> ToolResult:
         whole = printed_text(outcome.output)
         shown = cut_middle(whole, self._output_bytes)
-        if outcome.timed_out:
+        if not outcome.ended:
+            status = "This was cut short and not run again. Check what it has done.\n"
+        elif outcome.timed_out:
             status = f"timed out after {command.timeout_s:g} s\n"
         else:
             status = f"exit code {outcome.exit_code}\n" if outcome.exit_code else ""
         return ToolResult(
             text=status + (shown.rstrip("\n") or "(no output)"),
-            failed=outcome.timed_out or outcome.exit_code != 0,
-            exit_code=outcome.exit_code,
+            failed=not outcome.ended or outcome.timed_out or outcome.exit_code != 0,
+            exit_code=outcome.exit_code if outcome.ended else None,
             full_output=self._blobs.put(outcome.output) if shown != whole else "",
         )
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from ..core.effects import Effect, Nothing, ToolResult
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
-from .listing import files_under, find_ripgrep
+from .listing import files_under
 from .patterns import glob_regex
 from .prompt_text import description
 
@@ -26,7 +26,7 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
         ToolError: no such folder, or not a pattern.
     """
     wanted = glob_regex(args.pattern)
-    folder, files = files_under(ctx.workspace, args.path, find_ripgrep())
+    folder, files = files_under(ctx.workspace, args.path)
     prefix = "" if folder == "." else folder + "/"
     # A pattern may be meant from the folder or, as models often write it, from the workspace.
     found = [file for file in files if wanted.fullmatch(file.removeprefix(prefix)) or wanted.fullmatch(file)]

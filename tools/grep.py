@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -17,13 +18,13 @@ from pydantic import Field
 
 from ..core.effects import Effect, Nothing, ToolResult
 from ..core.errors import ToolError
+from ..core.texts import decode
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
-from .listing import files_under, find_ripgrep
+from .listing import files_under
 from .paths import read_inside
 from .patterns import glob_regex
 from .prompt_text import description
-from .text_files import decode
 
 MAX_MATCHES = 100
 MAX_LINE_CHARS = 240
@@ -73,13 +74,13 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
         raise ToolError(
             "the pattern holds a line break, but lines are searched one by one. Search for one line of it."
         )
-    ripgrep = find_ripgrep()
-    _, files = files_under(ctx.workspace, args.path, ripgrep)
+    _, files = files_under(ctx.workspace, args.path)
     if args.include:
         wanted = glob_regex(args.include)
         files = [file for file in files if wanted.fullmatch(file)]
     search = Search(args.pattern, args.ignore_case)
     remark = ""
+    ripgrep = shutil.which("rg")
     try:
         matches = find_matches(ctx.workspace, files, search, ripgrep)
     except _BadPattern as err:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from .listing import find_ripgrep, list_files
+from .listing import list_files
 
 MAX_NEAR = 3
 
@@ -18,7 +18,7 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
 
 def near_files(workspace: Path, relative: str) -> list[str]:
     """Return up to three files that a path was probably meant to be: the same name elsewhere, then a like name."""
-    files = list_files(workspace, ripgrep=find_ripgrep())
+    files = list_files(workspace)
     wanted = PurePosixPath(relative)
     same = [path for path in files if PurePosixPath(path).name.casefold() == wanted.name.casefold()]
     if same:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .text_files import decode
+from ..core.texts import decode
 
 # CSI and OSC sequences, then any other escape with its letter.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")

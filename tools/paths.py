@@ -14,12 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..core.errors import ToolError
+from ..retrieval.files import DENIAL_FILES, Denials
 
 PROTECTED = frozenset({".git", ".flow", "git~1"})
 """Folder names that are never written, wherever they stand; git~1 is the short name of .git on some file systems."""
-
-DENY_FILES = (".flowignore", ".aiignore", ".clineignore")
-"""Ignore files that deny reading and writing; a tool may not change them, so that it can not widen its rights."""
 
 
 def resolve_inside(workspace: Path, path: str) -> Path:
@@ -63,9 +61,12 @@ def relative_path(workspace: Path, resolved: Path) -> str:
 
 
 def is_protected(relative: str) -> bool:
-    """Tell whether a workspace-relative path must never be written, also where the file system folds names."""
+    """Tell whether a workspace-relative path must never be written, also where the file system folds names.
+
+    The ignore files that deny are among them, so that a tool can not widen its rights.
+    """
     names = [_folded(part) for part in Path(relative).parts]
-    return any(name in PROTECTED for name in names) or (bool(names) and names[-1] in DENY_FILES)
+    return any(name in PROTECTED for name in names) or (bool(names) and names[-1] in DENIAL_FILES)
 
 
 def _folded(name: str) -> str:
@@ -80,8 +81,6 @@ def resolve_for_write(workspace: Path, path: str) -> tuple[Path, str]:
     Raises:
         ToolError: as `resolve_inside`, or the path is protected, a folder, or denied by an ignore file.
     """
-    from .ignore import refuse_denied  # here: ignore.py itself stands on this module
-
     resolved = resolve_inside(workspace, path)
     relative = relative_path(workspace, resolved)
     if is_protected(relative) or is_protected(path):
@@ -92,8 +91,18 @@ def resolve_for_write(workspace: Path, path: str) -> tuple[Path, str]:
     return resolved, relative
 
 
+def refuse_denied(workspace: Path, relative: str) -> None:
+    """Check a file against the ignore files that deny.
+
+    Raises:
+        ToolError: it is denied.
+    """
+    if Denials(workspace).denied_by(relative):
+        raise ToolError(f"{relative!r} may not be opened: an ignore file of this project denies it.")
+
+
 @contextmanager
-def _opened_parent(workspace: Path, relative: str, create: bool) -> Iterator[int]:
+def opened_parent(workspace: Path, relative: str, create: bool) -> Iterator[int]:
     """Hold a descriptor of a file's folder, walked part by part so that no part can be a link, not even by a race."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     current = os.open(workspace, flags)
@@ -127,7 +136,7 @@ def open_inside(workspace: Path, relative: str) -> int:
         ToolError: it is not a regular file.
         OSError: it can not be opened.
     """
-    with _opened_parent(workspace, relative, create=False) as folder:
+    with opened_parent(workspace, relative, create=False) as folder:
         # Not blocking, so that a pipe put there meanwhile can not hang the run.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(Path(relative).name, flags, dir_fd=folder)
@@ -168,7 +177,7 @@ def replace_file(workspace: Path, relative: str, data: bytes) -> None:
     """
     name = Path(relative).name
     temporary = _temporary(name, data)
-    with _opened_parent(workspace, relative, create=True) as folder:
+    with opened_parent(workspace, relative, create=True) as folder:
         _unlink(temporary, folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
@@ -190,7 +199,7 @@ def replace_file(workspace: Path, relative: str, data: bytes) -> None:
 def remove_leftover(workspace: Path, relative: str, data: bytes) -> None:
     """Remove what a `replace_file` of these bytes may have left when it was killed."""
     try:
-        with _opened_parent(workspace, relative, create=False) as folder:
+        with opened_parent(workspace, relative, create=False) as folder:
             _unlink(_temporary(Path(relative).name, data), folder)
     except (FileNotFoundError, NotADirectoryError):
         return

@@ -41,11 +41,11 @@ def _translated(pattern: str) -> str:
             out.append(_BRACES[token])
             depth -= token == "}"
         else:
-            out.append(_FIXED.get(token) or name_token(token))
+            out.append(_FIXED.get(token) or _name_token(token))
     return "".join(out)
 
 
-def name_token(token: str) -> str:
+def _name_token(token: str) -> str:
     """Return the expression of one character of a name, of a set like [ab], or of a character after a backslash."""
     if len(token) > 2 and token.startswith("["):
         negated = token[1] in "!^"

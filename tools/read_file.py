@@ -11,13 +11,12 @@ from pydantic import Field
 
 from ..core.effects import Effect, Nothing, ToolResult
 from ..core.errors import ToolError
+from ..core.texts import FileText, decode
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
-from .ignore import refuse_denied
 from .near import did_you_mean, near_files
-from .paths import open_inside, relative_path, resolve_inside
+from .paths import open_inside, refuse_denied, relative_path, resolve_inside
 from .prompt_text import description
-from .text_files import FileText, decode
 
 DEFAULT_LINES = 300
 MAX_BYTES = 16_384

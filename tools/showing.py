@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 import shlex
-import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.effects import Command, FileWrite
-from .text_files import decode
-
-# Letters by category, yet drawn as nothing: Hangul fillers, the Braille blank, Mongolian and Khmer marks.
-_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0")
-_INVISIBLE_KINDS = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-# One variation selector after a character chooses its shape (kanji, emoji); more carry hidden data.
-_SELECTORS = re.compile("(?<=[\ufe00-\ufe0f\U000e0100-\U000e01ef])[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+from ..core.texts import decode, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +18,6 @@ class ShownEffect:
     title: str
     body: str
     payload: dict[str, Any]
-
-
-def visible(text: str) -> str:
-    """Return the text with every character that hides or turns round others written as its code point.
-
-    Line breaks and tabs stay.
-    """
-    text = _SELECTORS.sub(lambda match: _code_point(match.group()), text)
-    return "".join(_code_point(char) if _hides(char) else char for char in text)
-
-
-def _hides(char: str) -> bool:
-    if char in "\n\t":
-        return False
-    return char in _BLANKS or unicodedata.category(char) in _INVISIBLE_KINDS
-
-
-def _code_point(char: str) -> str:
-    return f"<U+{ord(char):04X}>"
 
 
 def show_effect(effect: FileWrite | Command, before: bytes | None) -> ShownEffect:

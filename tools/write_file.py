@@ -6,11 +6,12 @@ import hashlib
 
 from ..core.effects import Effect, FileWrite, Nothing, ToolResult
 from ..core.errors import ToolError
+from ..core.texts import FileText, decode
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
 from .paths import read_inside, resolve_for_write
 from .prompt_text import description
-from .text_files import FileText, decode, uses_crlf
+from .text_files import uses_crlf
 
 
 class Args(ToolArgs):

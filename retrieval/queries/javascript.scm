@@ -1,16 +1,8 @@
-; Functions bound to a name count as definitions of that name; plain values only at the top of a file.
+; Read together with ecmascript.scm.
 (class_declaration name: (identifier) @name) @definition.class
-(function_declaration name: (identifier) @name) @definition.function
-(generator_function_declaration name: (identifier) @name) @definition.function
 (method_definition name: [(property_identifier) (private_property_identifier)] @name) @definition.method
 (field_definition
   property: (property_identifier) @name
-  value: [(arrow_function) (function_expression)]) @definition.method
-(variable_declarator
-  name: (identifier) @name
-  value: [(arrow_function) (function_expression) (generator_function) (class)]) @definition.function
-(pair
-  key: (property_identifier) @name
   value: [(arrow_function) (function_expression)]) @definition.method
 (assignment_expression
   left: [

@@ -1,4 +1,4 @@
-; Serves TypeScript and TSX: what JavaScript defines, and types.
+; Serves TypeScript and TSX; read together with ecmascript.scm.
 (class_declaration name: (type_identifier) @name) @definition.class
 (abstract_class_declaration name: (type_identifier) @name) @definition.class
 (interface_declaration name: (type_identifier) @name) @definition.interface
@@ -6,20 +6,12 @@
 (enum_declaration name: (identifier) @name) @definition.enum
 (internal_module name: (identifier) @name) @definition.module
 (module name: (identifier) @name) @definition.module
-(function_declaration name: (identifier) @name) @definition.function
-(generator_function_declaration name: (identifier) @name) @definition.function
 (function_signature name: (identifier) @name) @definition.function
 (method_definition name: [(property_identifier) (private_property_identifier)] @name) @definition.method
 (abstract_method_signature name: (property_identifier) @name) @definition.method
 (method_signature name: (property_identifier) @name) @definition.method
 (public_field_definition
   name: (property_identifier) @name
-  value: [(arrow_function) (function_expression)]) @definition.method
-(variable_declarator
-  name: (identifier) @name
-  value: [(arrow_function) (function_expression) (generator_function) (class)]) @definition.function
-(pair
-  key: (property_identifier) @name
   value: [(arrow_function) (function_expression)]) @definition.method
 (assignment_expression
   left: (member_expression property: (property_identifier) @name)

@@ -44,7 +44,7 @@ def answers(script: Any) -> Answers:
     """A planner, two coders (one with a sub-agent), a review that revises once, and its repair."""
     agent, reply, call = script.Agent, script.Reply, script.call
     approve = reply(json.dumps({"verdict": "approve", "findings": []}))
-    return script.conversation(
+    found: Answers = script.conversation(
         agent((script.PLANNER,), [call("read_file", path="shop/cart.py"), reply(json.dumps(PLAN))]),
         agent(
             (script.SUB_AGENT, "who calls label"),
@@ -74,6 +74,7 @@ def answers(script: Any) -> Answers:
         ),
         agent((script.REVIEWER, "name.upper()"), [approve]),
     )
+    return found
 
 
 @pytest.fixture

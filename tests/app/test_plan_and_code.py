@@ -7,12 +7,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from flowloom.llm.answers import Answers
+from flowloom.llm.answers import Answers, ChatRequest
 from flowloom.llm.ollama_server import OllamaServer
 
 
-def first_user_message(request: Any) -> str:
-    return next(message["content"] for message in request.messages if message["role"] == "user")
+def first_user_message(request: ChatRequest) -> str:
+    return next(str(message["content"]) for message in request.messages if message["role"] == "user")
 
 
 def test_a_red_repository_is_green_after_two_steps_a_review_round_trip_and_a_repair(
@@ -91,7 +91,7 @@ def test_without_a_terminal_mode_ask_waits_at_the_first_edit_and_goes_on_with_an
 def test_a_refused_edit_is_told_to_the_model_and_changes_nothing(
     flow: Any, shop: Any, repo: Path, script: Any
 ) -> None:
-    plan = {**shop.plan, "steps": [shop.plan["steps"][1]]}  # type: ignore[index]
+    plan = {**shop.plan, "steps": [shop.plan["steps"][1]]}
     answers = script.conversation(
         script.Agent((script.PLANNER,), [script.Reply(json.dumps(plan))]),
         script.Agent(

@@ -217,4 +217,4 @@ def test_a_command_line_without_a_command_names_the_commands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     assert run_command_line(["-C", str(tmp_path), *words], {}) == 2
-    assert "flow --help" in (told := capsys.readouterr().err) or "Commands: list, show, rm." in told
+    assert "flow --help" in (told := capsys.readouterr().err) or "Commands: list, show, tail, rm." in told

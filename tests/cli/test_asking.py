@@ -97,7 +97,7 @@ def test_question_is_shown_with_its_node_and_choices() -> None:
 
 def test_text_that_would_steer_the_terminal_is_made_visible() -> None:
     question = Question("approval", "code#1", "rm\x1b[8m -rf /\u202e", ("yes", "no"))
-    assert "rm\\x1b[8m -rf /\\u202e" in ask(question, "\n")[1]
+    assert "rm<U+001B>[8m -rf /<U+202E>" in ask(question, "\n")[1]
 
 
 def test_diff_is_coloured_only_where_colours_are_wanted() -> None:

@@ -139,7 +139,7 @@ def test_escape_codes_in_text_of_a_model_are_shown_not_obeyed() -> None:
     stream = io.StringIO()
     view = ProgressView(stream)
     view.record(stored(NodeEnded(1, 1.0, "\x1b[2Jgone \u202eevil"), "code#1"))
-    assert stream.getvalue() == "code (1.0 s): \\x1b[2Jgone \\u202eevil\n"
+    assert stream.getvalue() == "code (1.0 s): <U+001B>[2Jgone <U+202E>evil\n"
 
 
 def test_live_progress_shows_the_phase_and_leaves_the_lines_of_nodes() -> None:
@@ -245,7 +245,7 @@ def test_other_results_are_printed_as_they_are(output: object, text: str) -> Non
 
 
 def test_result_cannot_steer_the_terminal() -> None:
-    assert result_text({"plan": {"title": "\x1b[2J", "steps": []}}) == "Plan: \\x1b[2J"
+    assert result_text({"plan": {"title": "\x1b[2J", "steps": []}}) == "Plan: <U+001B>[2J"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from flowloom.core.events import ModelCalled, NodeEnded, NodeFailed, NodeStarted, RunStarted, ToolEnded
 from flowloom.core.questions import Question
+from flowloom.runs.lease import take_lease
 from flowloom.runs.store import RunRow, RunStore
 
 Flow = Callable[..., tuple[int, str, str]]
@@ -117,24 +118,18 @@ def test_show_tells_nodes_tokens_tools_and_files(flow: Flow, store: RunStore, ne
     store.append_event(row.id, "implement[合計]/code#2", NodeStarted("coder", 2))
     store.append_event(row.id, "implement[合計]/code#2", NodeFailed(2, "reply cut"))
     shown = json.loads(flow("runs", "show", row.id, "-o", "json")[1])
-    assert shown["nodes"] == [
-        {
-            "path": "implement[合計]/code",
-            "kind": "coder",
-            "visits": 2,
-            "state": "failed",
-            "seconds": 12.34,
-            "model_calls": 1,
-            "tokens": 1234,
-            "tool_calls": 2,
-            "failed_tool_calls": 1,
-            "summary": "reply cut",
-        }
+    assert [(step["node"], step["state"], step["prompt_tokens"]) for step in shown["steps"]] == [
+        (node, "done", 1200),
+        ("implement[合計]/code#2", "failed", 0),
     ]
     assert shown["files"] == ["src/合計.py"]
     assert (shown["usage"]["node_runs"], shown["usage"]["prompt_tokens"]) == (2, 1200)
     _, out, _ = flow("runs", "show", row.id)
-    assert "implement[合計]/code  coder  failed  2       1      1,234   12.3     2 (1 failed)  reply cut" in out
+    line = next(line.split() for line in out.splitlines() if line.startswith("1 "))
+    assert line == [
+        *("1", "implement[合計]/code", "coder", "done", "small:24b", "1", "1,234", "12.3"),
+        *("1", "edit_file,", "1", "bash", "(1", "failed)", "1", "-"),
+    ]
     assert "Model:       small:24b, light tiny:1b" in out
     assert "  src/合計.py" in out
 
@@ -172,7 +167,7 @@ def test_text_of_a_model_cannot_steer_the_terminal(
     row = store.update_run(new_run("t\x1b]0;owned\x07").id, message="\x1b[2J gone")
     _, out, _ = flow("runs", "show", row.id)
     assert "\x1b" not in out
-    assert "\\x1b[2J gone" in out
+    assert "<U+001B>[2J gone" in out
     assert "\x1b" not in flow("runs", "list")[1]
 
 
@@ -205,6 +200,7 @@ def test_rm_with_one_mistyped_run_removes_none(flow: Flow, store: RunStore, new_
 
 def test_rm_refuses_a_run_at_work(flow: Flow, store: RunStore, new_run: Callable[..., RunRow]) -> None:
     row = store.update_run(new_run().id, status="running")
+    take_lease(store, row)
     code, _, err = flow("runs", "rm", row.id)
     assert code == 2
     assert "is being worked on by process" in err
@@ -227,3 +223,20 @@ def test_runs_commands_load_nothing_heavy(
     )
     done = subprocess.run([sys.executable, "-c", code, str(workspace), *words], capture_output=True, text=True)
     assert done.stderr == "0 []\n"
+
+
+def test_tail_of_an_ended_run_prints_all_of_it(flow: Flow, store: RunStore, new_run: Callable[..., RunRow]) -> None:
+    row = new_run()
+    store.append_event(row.id, "plan#1", NodeStarted("planner", 1))
+    store.append_event(row.id, "plan#1", NodeEnded(1, 2.0, "二つの手順"))
+    code, out, _ = flow("runs", "tail", row.id[:5])
+    assert code == 0
+    assert "二つの手順" in out
+    _, lines, _ = flow("runs", "tail", row.id, "-o", "jsonl")
+    assert [json.loads(line)["type"] for line in lines.splitlines()] == ["node_start", "node_end"]
+
+
+def test_tail_takes_one_run(flow: Flow, new_run: Callable[..., RunRow]) -> None:
+    new_run()
+    assert flow("runs", "tail", "a", "b")[0] == 2
+    assert flow("runs", "tail")[0] == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowloom.configs.dirs import find_dirs, make_private, write_private
+from flowloom.configs.dirs import create_private, find_dirs, make_private, write_private
 from flowloom.core.errors import ConfigError
 
 
@@ -41,6 +41,16 @@ def test_the_platform_folders_are_named_flow() -> None:
 def test_made_folders_and_their_parents_are_private(tmp_path: Path) -> None:
     made = make_private(tmp_path / "a" / "b")
     assert [mode_of(made), mode_of(made.parent)] == [0o700, 0o700]
+
+
+def test_a_created_file_is_private_and_one_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "data.db"
+    create_private(file)
+    assert (mode_of(file), file.read_bytes()) == (0o600, b"")
+    file.write_bytes(b"content")
+    file.chmod(0o640)
+    create_private(file)
+    assert (mode_of(file), file.read_bytes()) == (0o640, b"content")
 
 
 def test_a_folder_that_exists_keeps_its_mode(tmp_path: Path) -> None:

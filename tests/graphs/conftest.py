@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +106,7 @@ class Engine:
             sandbox=HostSandbox(),
             journal=journal,
             blobs=blobs,
+            jobs=self._store.blobs_folder(self._row.id) / "jobs",
             mode="auto",
             grants=set(),
             output_bytes=16_384,
@@ -117,7 +117,7 @@ class Engine:
             toolbox=Toolbox(TOOLS, self.folder, blobs, NoHits(), effects),
             assembler=TurnAssembler(NoHits(), EstimatingCounter(), (), str),
             events=Sink(self._store, self._row.id),
-            gate=RunLimits(self._store, self._row.id, self.limits, stop=threading.Event()),
+            gate=RunLimits(self._store, self._row.id, self.limits),
             changes=RunChanges(self.folder, {}, journal, blobs),
         )
 

@@ -33,6 +33,7 @@ from flowloom.runs.blobs import BlobStore
 from flowloom.runs.changes import RunChanges, baseline
 from flowloom.runs.journal import RunJournal
 from flowloom.runs.limits import RunLimits
+from flowloom.runs.runner import StopControl
 from flowloom.runs.store import RunStore
 from flowloom.tools.effects import Effects
 from flowloom.tools.host import HostSandbox
@@ -93,6 +94,7 @@ class Bench:
             sandbox=HostSandbox(),
             journal=self.journal,
             blobs=self.blobs,
+            jobs=self.store.blobs_folder(self.row.id) / "jobs",
             mode=self.mode,
             grants=self.grants,
             output_bytes=16_384,
@@ -103,7 +105,7 @@ class Bench:
             toolbox=Toolbox(TOOLS, self.repo, self.blobs, NoHits(), effects),
             assembler=TurnAssembler(NoHits(), EstimatingCounter(), (), lambda: "Today is 2026-01-02."),
             events=Sink(self.store, self.row.id),
-            gate=RunLimits(self.store, self.row.id, self.run_limits, stop=self.stop),
+            gate=RunLimits(self.store, self.row.id, self.run_limits),
             changes=self.changes,
             limits=self.limits,
         )
@@ -140,7 +142,7 @@ class Bench:
         return await self._go(Command(resume={interrupt.id: Answer(choice, value, reason).to_dict()}))
 
     async def _go(self, step: Any) -> Any:
-        await self._graph.ainvoke(step, CONFIG, durability="sync")
+        await self._graph.ainvoke(step, CONFIG, durability="sync", control=StopControl(self.stop))
         snapshot = self._graph.get_state(CONFIG)
         if snapshot.interrupts:
             return None

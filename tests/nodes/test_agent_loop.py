@@ -5,8 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from langgraph.errors import GraphDrained
 
-from flowloom.core.errors import LimitReached, RunFailed, RunInterrupted
+from flowloom.core.errors import LimitReached, RunFailed
 from flowloom.graphs.spec import Limits
 from flowloom.llm.answers import Answer, ChatRequest, Fault, RawReply, Reply
 from flowloom.nodes.deps import AgentLimits
@@ -182,7 +183,7 @@ async def test_stop_before_a_tool_call_leaves_it_for_later(bench: Any, script: A
         return Reply("done")
 
     run = bench(serve=stopping)
-    with pytest.raises(RunInterrupted):
+    with pytest.raises(GraphDrained):
         await run.node(AGENT)
     assert not (run.repo / "log").exists()
     run.stop.clear()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowloom.retrieval.files import Denials, Skipped, TextContent, decode, list_files, read_text, split_lines
+from flowloom.retrieval.files import Denials, Skipped, TextContent, list_files, read_text, split_lines
 
 MakeTree = Callable[[Mapping[str, str | bytes]], Path]
 MakeRepo = Callable[[Mapping[str, str]], Path]
@@ -64,6 +64,12 @@ def test_a_plain_folder_respects_nested_gitignore_files(make_tree: MakeTree) -> 
         }
     )
     assert _paths(tree) == [".gitignore", "a.py", "sub/.gitignore", "sub/keep.log"]
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".flowignore"])
+def test_lines_that_are_no_pattern_match_nothing(make_tree: MakeTree, name: str) -> None:
+    tree = make_tree({name: "\ufeff*.log\n!\n/\n[b-a]\na\\\n\n# c\nb.py\n", "a.py": "", "b.py": "", "x.log": ""})
+    assert _paths(tree) == [name, "a.py"]
 
 
 @pytest.mark.parametrize("repository", [True, False])
@@ -132,47 +138,38 @@ def test_a_denial_file_hides_files_that_git_tracks(make_repo: MakeRepo, name: st
     assert _reasons(repo)["secrets/key.txt"] == f"denied by {name}"
 
 
+def test_a_gitignore_that_is_a_link_does_not_count(make_tree: MakeTree) -> None:
+    tree = make_tree({"a.py": "", "sub/b.py": "", "rules": "*.py\n"})
+    (tree / ".gitignore").symlink_to("rules")
+    (tree / "sub/.gitignore").symlink_to("gone")
+    assert _paths(tree) == ["a.py", "rules", "sub/b.py"]
+
+
 def test_denials_are_asked_by_path(make_tree: MakeTree) -> None:
     denials = Denials(make_tree({".aiignore": "*.pem\n!public.pem\n"}))
     assert denials.denied_by("a/b.pem") == ".aiignore"
     assert denials.denied_by("a/public.pem") == ""
 
 
-TEXT = "# 経費の精算は、領収書を添えて申請してください。\nx = 1\n"
-
-
-@pytest.mark.parametrize(
-    ("encoding", "told"),
-    [
-        ("utf-8", "utf-8"),
-        ("utf-8-sig", "utf-8"),
-        ("utf-16", "utf-16"),
-        ("cp932", "cp932"),
-        ("euc_jp", "euc_jp"),
-        ("iso2022_jp", "iso2022_jp"),
-    ],
-)
-def test_japanese_text_is_read_in_its_encoding(encoding: str, told: str) -> None:
-    assert decode(TEXT.encode(encoding)) == (TEXT, told)
-
-
-def test_short_euc_is_not_taken_for_half_width_kana() -> None:
-    assert decode("設計".encode("euc_jp")) == ("設計", "euc_jp")
-
-
-def test_western_text_without_utf8_is_read() -> None:
-    text = "int caf\xe9 = 1; /* " + "x" * 100 + " */"
-    assert decode(text.encode("latin-1")) == (text, "latin-1")
-
-
-def test_random_bytes_are_no_text() -> None:
-    assert decode(bytes(range(128, 256)) * 3) is None
+def test_a_denied_folder_denies_what_lies_in_it(make_tree: MakeTree) -> None:
+    denials = Denials(make_tree({".flowignore": "private/\n!private/open.txt\n"}))
+    assert denials.denied_by("a/private/b/c.txt") == ".flowignore"
+    assert denials.denied_by("private/open.txt") == ".flowignore"
+    assert denials.denied_by("private.txt") == ""
 
 
 def test_a_binary_file_is_told_apart(make_tree: MakeTree) -> None:
     tree = make_tree({"a.bin": b"\x7fELF\0\0" + bytes(9000), "b.bin": b"\x01\x02\x03\x04" * 100})
     assert read_text(tree, "a.bin") == Skipped("a.bin", "binary")
     assert read_text(tree, "b.bin") == Skipped("b.bin", "binary")
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "utf-16-le"])
+def test_japanese_text_is_indexed_as_the_tools_read_it(make_tree: MakeTree, encoding: str) -> None:
+    text = "# 経費の精算は、領収書を添えて申請してください。\nx = 1\n"
+    content = read_text(make_tree({"a.py": text.encode(encoding)}), "a.py")
+    assert isinstance(content, TextContent)
+    assert (content.text, content.encoding) == (text, encoding)
 
 
 def test_packed_script_is_told_by_its_lines(make_tree: MakeTree) -> None:

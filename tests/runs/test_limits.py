@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import pytest
 
-from flowloom.core.errors import LimitReached, RunInterrupted, WallTimeReached
+from flowloom.core.errors import LimitReached, WallTimeReached
 from flowloom.core.events import ModelCalled, NodeEnded, NodeStarted
 from flowloom.graphs.spec import Limits
 from flowloom.runs.limits import RunLimits
@@ -28,13 +27,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def stop() -> threading.Event:
-    return threading.Event()
-
-
-@pytest.fixture
-def gate(store: RunStore, row: RunRow, clock: Clock, stop: threading.Event) -> Gate:
-    return lambda limits: RunLimits(store, row.id, limits, clock=clock, stop=stop)
+def gate(store: RunStore, row: RunRow, clock: Clock) -> Gate:
+    return lambda limits: RunLimits(store, row.id, limits, clock=clock)
 
 
 def call(store: RunStore, row: RunRow, prompt: int, completion: int | None) -> None:
@@ -112,13 +106,15 @@ def test_time_in_which_a_person_is_asked_does_not_count(gate: Gate, clock: Clock
     assert minute.active_s() == pytest.approx(59.0, abs=0.5)
 
 
-def test_stop_comes_before_every_limit(gate: Gate, stop: threading.Event, row: RunRow) -> None:
-    stopped = gate(Limits(node_runs=0, wall_s=0.0))
-    stop.set()
-    for check in (stopped.before_node, stopped.before_model_call):
-        with pytest.raises(RunInterrupted) as caught:
-            check("a")
-        assert caught.value.hint == f"Go on with `flow resume {row.id}`."
+def test_call_that_was_counted_before_a_kill_is_let_through(gate: Gate, store: RunStore, row: RunRow) -> None:
+    store.append_event(row.id, "code#1", ModelCalled("code#1.0", "m", 1.0, 1, 1))
+    one = gate(Limits(model_calls=1, tokens=1))
+    one.before_model_call("code#1", "code#1.0")
+    with pytest.raises(LimitReached):
+        one.before_model_call("code#1", "code#1.1")
+    run_node(store, row, "code#1")
+    with pytest.raises(LimitReached):
+        one.before_model_call("code#1", "code#1.0")
 
 
 def test_usage_is_that_of_the_table(gate: Gate, store: RunStore, row: RunRow) -> None:

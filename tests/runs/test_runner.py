@@ -86,7 +86,9 @@ class Process:
         specs = read_text(text, "g.yaml")
         flow = Flow(specs["g"], specs, self._deps(), Facts({}, {}, {}))
         async with open_saver(self.store.path) as saver:
-            outcome = await Runner(row, self.store, Sink(self.store, self.run_id), answerer).drive(flow, saver)
+            outcome = await Runner(row, self.store, Sink(self.store, self.run_id), answerer, self.stop).drive(
+                flow, saver
+            )
         self._check_told(outcome)
         return outcome
 
@@ -107,6 +109,7 @@ class Process:
             sandbox=HostSandbox(),
             journal=journal,
             blobs=blobs,
+            jobs=self.store.blobs_folder(self.run_id) / "jobs",
             mode="auto",
             grants=set(),
             output_bytes=16_384,
@@ -117,7 +120,7 @@ class Process:
             toolbox=Toolbox(TOOLS, self.workspace, blobs, NoHits(), effects),
             assembler=TurnAssembler(NoHits(), EstimatingCounter(), (), str),
             events=Sink(self.store, self.run_id),
-            gate=RunLimits(self.store, self.run_id, self.limits, stop=self.stop),
+            gate=RunLimits(self.store, self.run_id, self.limits),
             changes=RunChanges(self.workspace, {}, journal, blobs),
         )
 
@@ -214,7 +217,7 @@ async def test_model_that_is_not_there_pauses_the_run(process: Process) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        chat = OllamaChat(url=url, model="m", window=4096, retry_patience_s=0)
+        chat = OllamaChat(url=url, model="m", window=8192, retry_patience_s=0)
         process.model = chat
         outcome = await process.drive(AGENT)
         await chat.aclose()

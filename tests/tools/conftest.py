@@ -99,6 +99,7 @@ class Rig:
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
+        self.jobs = workspace.parent / "jobs"
         self.journal = MemoryJournal()
         self.blobs = MemoryBlobs()
         self.retriever = FixedHits()
@@ -113,6 +114,7 @@ class Rig:
             sandbox=sandbox or HostSandbox(),
             journal=self.journal,
             blobs=self.blobs,
+            jobs=self.jobs,
             mode=mode,
             grants=self.grants,
             output_bytes=output_bytes,

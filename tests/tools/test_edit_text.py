@@ -109,13 +109,18 @@ def test_refusals_in_a_long_file_are_fast() -> None:
     assert time.monotonic() - started < 1
 
 
-@given(st.text("ab\r\n ", max_size=30), st.text("ab\n ", min_size=1, max_size=6), st.text("ab\n ", max_size=6))
+# Without lone carriage returns: one that a new line end happens to follow would read as a pair.
+@given(
+    st.lists(st.sampled_from(["a", "b", " ", "\n", "\r\n"]), max_size=30).map("".join),
+    st.text("ab\n ", min_size=1, max_size=6),
+    st.text("ab\n ", max_size=6),
+)
 def test_what_surrounds_the_place_never_changes(text: str, old: str, new: str) -> None:
     result = apply_edit(text, old, new)
     if isinstance(result, EditResult):
         place = text.replace("\r\n", "\n").find(old)
         before, after = text.replace("\r\n", "\n")[:place], text.replace("\r\n", "\n")[place + len(old) :]
-        assert result.text.replace("\r\n", "\n") in (before + new + after, before + new.replace("\n", "\n") + after)
+        assert result.text.replace("\r\n", "\n") == before + new + after
 
 
 @pytest.mark.parametrize("text", ["", "\n", "\r\n"])

@@ -9,6 +9,8 @@ from flowloom.core.effects import Command, FileWrite, Nothing, Spawn, ToolResult
 from flowloom.core.errors import ToolError
 from flowloom.core.ports import CallRef, CommandOutcome
 from flowloom.core.questions import Answer, Question
+from flowloom.tools.host import HostSandbox
+from flowloom.tools.jobs import job_folder, make_job
 from flowloom.tools.permissions import grant_for
 
 REF = CallRef("code#1", "c1")
@@ -244,36 +246,179 @@ async def test_a_write_may_be_applied_over_a_changed_file(rig: Any) -> None:
     assert rig.bytes("a.txt") == b"new"
 
 
-async def test_a_killed_command_asks_whether_to_run_again(rig: Any) -> None:
-    rig.journal.begin(REF, shell("echo x >> log"), None)
-    rig.person.answers = [Answer("skip")]
-    result = await rig.effects().recover(REF, rig.person)
-    assert (rig.person.questions[0].kind, rig.person.questions[0].choices) == ("recovery", ("rerun", "skip"))
-    assert "echo x >> log" in rig.person.questions[0].text
-    assert result is not None
-    assert result.failed
-    assert not (rig.workspace / "log").exists()
-    assert await rig.effects().recover(REF, wait) == result
+def cut_short(rig: Any, command: Command, printed: str = "", attempt: int = 1) -> Path:
+    """Leave what a command leaves that was begun and whose machine went down."""
+    job = job_folder(rig.jobs, REF, attempt)
+    make_job(job)
+    (job / "claim").write_text("999999 boot 1\n")
+    (job / "output.0").write_text(printed)
+    rig.journal.begin(REF, command, None)
+    return job
 
 
-async def test_a_killed_command_may_be_run_again(rig: Any) -> None:
+async def test_a_command_that_never_began_is_run_unasked(rig: Any) -> None:
     rig.journal.begin(REF, shell("echo x >> log; echo ran"), None)
-    rig.person.answers = [Answer("rerun")]
-    result = await rig.effects().recover(REF, rig.person)
+    result = await rig.effects("ask").recover(REF, wait)
     assert result is not None
     assert result.text == "ran"
     assert rig.bytes("log") == b"x\n"
 
 
-async def test_a_killed_command_that_reads_is_run_again_unasked(rig: Any) -> None:
-    rig.journal.begin(REF, shell("echo ran", category="read"), None)
+async def test_a_command_that_ended_meanwhile_is_not_run_again(rig: Any) -> None:
+    command = shell("echo x >> log; echo ran; exit 4")
+    job = job_folder(rig.jobs, REF, 1)
+    make_job(job)
+    rig.journal.begin(REF, command, None)
+    await HostSandbox().run(command, rig.workspace, job)
+    result = await rig.effects().recover(REF, wait)
+    assert result == ToolResult("exit code 4\nran", failed=True, exit_code=4)
+    assert rig.bytes("log") == b"x\n"
+
+
+async def test_a_command_that_still_runs_is_waited_for(rig: Any) -> None:
+    command = shell("echo x >> ../log; cd ..; rm -r sub; sleep 0.3; echo ran", cwd="sub")
+    rig.write("sub/a", "")
+    job = job_folder(rig.jobs, REF, 1)
+    make_job(job)
+    rig.journal.begin(REF, command, None)
+    other = asyncio.create_task(HostSandbox().run(command, rig.workspace, job))
+    while (rig.workspace / "sub").exists():
+        await asyncio.sleep(0.01)
+    result = await rig.effects().recover(REF, wait)
+    assert result is not None
+    assert result.text == "ran"
+    await other
+    assert rig.bytes("log") == b"x\n"
+
+
+async def test_nothing_of_a_job_is_left_once_its_result_is_journaled(rig: Any) -> None:
+    await rig.effects().run(REF, shell("echo ran"), "shell", wait)
+    assert list(rig.jobs.iterdir()) == []
+
+
+async def test_a_job_left_by_a_kill_after_its_result_was_journaled_is_removed(rig: Any) -> None:
+    cut_short(rig, shell("true"))
+    rig.journal.finish(REF, ToolResult("(no output)", exit_code=0))
+    assert await rig.effects().recover(REF, wait) == ToolResult("(no output)", exit_code=0)
+    assert list(rig.jobs.iterdir()) == []
+
+
+async def test_a_command_cut_short_asks_whether_to_run_again(rig: Any) -> None:
+    cut_short(rig, shell("echo x >> log"), printed="half of 出力\n")
+    rig.person.answers = [Answer("skip")]
+    result = await rig.effects().recover(REF, rig.person)
+    question = rig.person.questions[0]
+    assert (question.kind, question.choices, question.headless) == ("recovery", ("rerun", "skip"), None)
+    assert "echo x >> log" in question.text
+    assert question.text.endswith("It had printed:\nhalf of 出力")
+    text = "This was cut short and not run again. Check what it has done.\nhalf of 出力"
+    assert result == ToolResult(text, failed=True)
+    assert not (rig.workspace / "log").exists()
+    assert await rig.effects().recover(REF, wait) == result
+
+
+async def test_a_question_about_a_command_that_waits_leaves_it_as_it_is(rig: Any) -> None:
+    job = cut_short(rig, shell("echo x >> log"))
+    for _ in range(2):
+        with pytest.raises(Waiting, match="cut short"):
+            await rig.effects().recover(REF, wait)
+    assert job.exists()
+    assert rig.journal.find(REF).state == "intent"
+
+
+async def test_a_command_cut_short_may_be_run_again(rig: Any) -> None:
+    cut_short(rig, shell("echo x >> log; echo ran"))
+    rig.person.answers = [Answer("rerun")]
+    result = await rig.effects().recover(REF, rig.person)
+    assert result is not None
+    assert result.text == "ran"
+    assert rig.bytes("log") == b"x\n"
+    assert list(rig.jobs.iterdir()) == []
+
+
+async def test_the_second_run_of_a_command_is_taken_over_like_the_first(rig: Any) -> None:
+    command = shell("echo x >> log; echo ran")
+    cut_short(rig, command)
+    second = job_folder(rig.jobs, REF, 2)
+    make_job(second)
+    await HostSandbox().run(command, rig.workspace, second)
+    result = await rig.effects().recover(REF, wait)
+    assert result is not None
+    assert result.text == "ran"
+    assert rig.bytes("log") == b"x\n"
+
+
+async def test_a_command_cut_short_twice_is_given_up_unasked(rig: Any) -> None:
+    cut_short(rig, shell("echo x >> log"))
+    cut_short(rig, shell("echo x >> log"), printed="second", attempt=2)
+    result = await rig.effects().recover(REF, wait)
+    assert result is not None
+    assert result.text.endswith("second")
+    assert result.exit_code is None
+    assert not (rig.workspace / "log").exists()
+
+
+class Confined(HostSandbox):
+    """Stands for a sandbox that keeps a command inside the workspace."""
+
+    kind = "confined"
+
+
+@pytest.mark.parametrize("restored", [True, False])
+async def test_a_confined_command_cut_short_is_undone_and_run_again(rig: Any, restored: bool) -> None:
+    cut_short(rig, shell("echo x >> log"))
+    rig.write("log", "half")
+
+    async def restore(ref: CallRef) -> bool:
+        if restored:
+            (rig.workspace / "log").unlink()
+        return restored
+
+    effects = rig.effects(sandbox=Confined())
+    effects._restore = restore
+    rig.person.answers = [] if restored else [Answer("skip")]
+    result = await effects.recover(REF, rig.person)
+    assert result.failed != restored
+    assert rig.bytes("log") == (b"x\n" if restored else b"half")
+
+
+async def test_a_command_that_reads_and_always_dies_is_given_up(rig: Any) -> None:
+    killer = shell("echo x >> log; kill -9 $PPID; sleep 5", category="read")
+    result = await rig.effects().run(REF, killer, "read", wait)
+    assert result.failed
+    assert rig.bytes("log") == b"x\n" * 3
+    assert list(rig.jobs.iterdir()) == []
+
+
+async def test_a_command_that_kills_its_runner_asks_at_once(rig: Any) -> None:
+    with pytest.raises(Waiting, match="cut short"):
+        await rig.effects().run(REF, shell("kill -9 $PPID; sleep 5"), "shell", wait)
+
+
+async def test_the_snapshot_is_taken_before_the_first_begin_only(rig: Any) -> None:
+    told: list[bool] = []
+
+    async def before(ref: CallRef, command: Command) -> None:
+        told.append((rig.workspace / "log").exists())
+
+    effects = rig.effects()
+    effects._before_command = before
+    await effects.run(REF, shell("echo x >> log"), "shell", wait)
+    cut_short(rig, shell("echo x >> log"))
+    rig.person.answers = [Answer("rerun")]
+    await effects.recover(REF, rig.person)
+    assert told == [False]
+
+
+async def test_a_command_cut_short_that_reads_is_run_again_unasked(rig: Any) -> None:
+    cut_short(rig, shell("echo ran", category="read"))
     result = await rig.effects().recover(REF, wait)
     assert result is not None
     assert result.text == "ran"
 
 
 async def test_an_approval_left_from_before_the_kill_is_no_answer_to_the_recovery(rig: Any) -> None:
-    rig.journal.begin(REF, shell("echo x >> log"), None)
+    cut_short(rig, shell("echo x >> log"))
     rig.person.answers = [Answer("yes"), Answer("skip")]
     result = await rig.effects("ask").recover(REF, rig.person)
     assert result is not None
@@ -286,7 +431,7 @@ class Vanishing:
 
     kind = "none"
 
-    async def run(self, command: Command, workspace: Path) -> CommandOutcome:
+    async def run(self, command: Command, workspace: Path, job: Path) -> CommandOutcome:
         raise asyncio.CancelledError
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from flowloom.core.effects import Command, Effect, FileWrite, Nothing, Spawn, ToolResult
 from flowloom.tools.permissions import approval_question, decide, grant_for
-from flowloom.tools.showing import visible
 
 WRITE = FileWrite("src/a.py", None, b"x", "")
 SHELL = Command(("bash", "-c", "make"), 1.0)
@@ -126,25 +125,6 @@ def test_a_program_with_arguments_is_shown_quoted() -> None:
     assert approval_question(Command(("git", "commit", "-m", "a b; c"), 1, category="edit"), "n").text.endswith(
         "git commit -m 'a b; c'"
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a\u202eb", "a<U+202E>b"),
-        ("a\u200bb", "a<U+200B>b"),
-        ("a\x1b[2Kb", "a<U+001B>[2Kb"),
-        ("a\rb", "a<U+000D>b"),
-        ("a\U000e0041b", "a<U+E0041>b"),
-        ("a\u3164b", "a<U+3164>b"),
-        ("a\u2028b", "a<U+2028>b"),
-        ("葛\U000e0100飾区　東京", "葛\U000e0100飾区　東京"),
-        ("x\ufe0f\ufe01\ufe02", "x\ufe0f<U+FE01><U+FE02>"),
-        ("a\tb\nc", "a\tb\nc"),
-    ],
-)
-def test_what_hides_or_turns_text_round_is_shown(text: str, shown: str) -> None:
-    assert visible(text) == shown
 
 
 def test_hidden_text_is_visible_in_questions(rig: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flowloom.core.errors import ToolError
 from flowloom.core.hits import Hit
 from flowloom.tools.grep import MAX_MATCHES, Search, find_matches
-from flowloom.tools.listing import find_ripgrep, list_files
+from flowloom.tools.listing import list_files
 from flowloom.tools.patterns import glob_regex
 
 ENGINES = ["python", "ripgrep"]
@@ -19,7 +19,7 @@ ENGINES = ["python", "ripgrep"]
 def ripgrep(request: pytest.FixtureRequest) -> str | None:
     if request.param == "python":
         return None
-    found = find_ripgrep()
+    found = shutil.which("rg")
     if found is None:
         pytest.skip("ripgrep is not installed")
     return found
@@ -35,7 +35,6 @@ def grown(rig: Any) -> None:
         "src/build/kept.py",
         "node_modules/m/i.js",
         "private/p.py",
-        ".git/config",
         ".flow/c.toml",
         ".github/w.yml",
     ]:
@@ -44,49 +43,69 @@ def grown(rig: Any) -> None:
     (rig.workspace / "link.py").symlink_to("a.py")
 
 
+@pytest.fixture(params=["repository", "plain folder"])
+def tree(request: pytest.FixtureRequest, rig: Any) -> Any:
+    """A workspace with rules of every kind."""
+    grown(rig)
+    if request.param == "repository":
+        git_init(rig.workspace)
+    return rig
+
+
+def git_init(folder: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+
+
 KEPT = [".flowignore", ".github/w.yml", ".gitignore", ".ignore", "a.py", "keep.log", "src/.gitignore", "src/b.py"]
 KEPT += ["src/build/kept.py", "src/important.log"]
 
 
-def test_the_list_leaves_out_what_is_ignored_or_denied(rig: Any, ripgrep: str | None) -> None:
+def test_the_list_leaves_out_what_is_ignored_or_denied(tree: Any) -> None:
+    assert list_files(tree.workspace) == KEPT
+
+
+def test_a_workspace_inside_a_repository_follows_the_rules_above_it(rig: Any) -> None:
     grown(rig)
-    assert list_files(rig.workspace, ripgrep=ripgrep) == KEPT
+    git_init(rig.workspace)
+    rig.write("src/noise.log", "")
+    rig.write(".gitignore", "noise.log\n*.log\n/build/\n")
+    rig.write("src/.gitignore", "generated.py\n!important.log\n")
+    assert list_files(rig.workspace / "src") == [".gitignore", "b.py", "build/kept.py", "important.log"]
 
 
-def test_the_list_outside_a_repository_follows_gitignore_too(rig: Any, ripgrep: str | None) -> None:
-    grown(rig)
-    shutil.rmtree(rig.workspace / ".git")
-    assert list_files(rig.workspace, ripgrep=ripgrep) == KEPT
-
-
-def test_a_workspace_inside_a_repository_follows_the_rules_above_it(rig: Any, ripgrep: str | None) -> None:
-    grown(rig)
-    assert list_files(rig.workspace / "src", ripgrep=ripgrep) == [
-        ".gitignore",
-        "b.py",
-        "build/kept.py",
-        "important.log",
-    ]
-
-
-def test_rules_above_the_repository_do_not_count(rig: Any, ripgrep: str | None) -> None:
-    (rig.workspace / ".git").mkdir()
+def test_rules_above_the_repository_do_not_count(rig: Any) -> None:
+    git_init(rig.workspace)
     (rig.workspace.parent / ".gitignore").write_text("*.py\n")
     rig.write("a.py", "")
-    assert list_files(rig.workspace, ripgrep=ripgrep) == ["a.py"]
+    assert list_files(rig.workspace) == ["a.py"]
 
 
-def test_the_list_of_a_folder_is_relative_to_the_workspace(rig: Any, ripgrep: str | None) -> None:
-    grown(rig)
-    assert list_files(rig.workspace, "src/build", ripgrep) == ["src/build/kept.py"]
-    assert list_files(rig.workspace, "a.py", ripgrep) == ["a.py"]
+def test_files_of_a_repository_within_are_listed_by_its_own_rules(rig: Any) -> None:
+    git_init(rig.workspace)
+    rig.write("a.py", "")
+    rig.write("libs/inner/.gitignore", "*.o\n")
+    for name in ["x.c", "x.o", "secret.c"]:
+        rig.write(f"libs/inner/{name}", "")
+    rig.write(".aiignore", "secret.c\n")
+    git_init(rig.workspace / "libs/inner")
+    assert list_files(rig.workspace) == [".aiignore", "a.py", "libs/inner/.gitignore", "libs/inner/x.c"]
+
+
+def test_a_tracked_file_is_listed_though_a_rule_names_it_and_not_once_it_is_gone(make_repo: Any) -> None:
+    repo: Path = make_repo({"kept.log": "", "gone.py": ""})
+    (repo / ".gitignore").write_text("*.log\n")
+    (repo / "new.log").write_text("")
+    (repo / "gone.py").unlink()
+    assert list_files(repo) == [".gitignore", "kept.log"]
+
+
+def test_the_list_of_a_folder_is_relative_to_the_workspace(tree: Any) -> None:
+    assert list_files(tree.workspace, "src/build") == ["src/build/kept.py"]
+    assert list_files(tree.workspace, "a.py") == ["a.py"]
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_both_engines_list_the_same_random_tree(rig: Any, seed: int) -> None:
-    found = find_ripgrep()
-    if found is None:
-        pytest.skip("ripgrep is not installed")
+def test_a_plain_folder_is_listed_as_a_repository_is(rig: Any, seed: int) -> None:
     rng = random.Random(seed)
     names = ["a", "b", "日本", "x y", "c.py", "d.log", "e.txt"]
     patterns = [
@@ -98,8 +117,7 @@ def test_both_engines_list_the_same_random_tree(rig: Any, seed: int) -> None:
         "a/*",
         "日本",
         "x\\ y",
-        "b/**",
-        "!a/",
+        "b/",
         "[ce].*",
         "#c",
         "*/e.txt",
@@ -110,7 +128,9 @@ def test_both_engines_list_the_same_random_tree(rig: Any, seed: int) -> None:
     for folder in [rig.workspace, *(path for path in rig.workspace.rglob("*") if path.is_dir())]:
         if rng.random() < 0.4:
             (folder / ".gitignore").write_text("\n".join(rng.sample(patterns, 3)) + "\n")
-    assert list_files(rig.workspace) == list_files(rig.workspace, ripgrep=found)
+    plain = list_files(rig.workspace)
+    git_init(rig.workspace)
+    assert plain == list_files(rig.workspace)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +188,7 @@ def test_a_folder_that_is_not_there_or_outside_is_refused(rig: Any, tool: str) -
 
 
 def searched(rig: Any, ripgrep: str | None, pattern: str, **options: bool) -> list[str]:
-    files = list_files(rig.workspace, ripgrep=ripgrep)
+    files = list_files(rig.workspace)
     found = find_matches(rig.workspace, files, Search(pattern, **options), ripgrep)
     return [f"{match.path}:{match.line}:{match.text}" for match in found]
 

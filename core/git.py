@@ -1,0 +1,131 @@
+"""Running git in a repository that may not be trusted: nothing that came with the repository is run or fetched.
+
+Called by the listing of files, the tool git, the changes of a run and the reminder of where an agent works.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .errors import UsageError
+
+SETTINGS = (
+    ("core.fsmonitor", ""),
+    ("core.hooksPath", "/dev/null"),
+    ("core.pager", "cat"),
+    ("core.editor", "true"),
+    ("core.askPass", ""),
+    ("core.alternateRefsCommand", ""),
+    ("credential.helper", ""),
+    ("log.showSignature", "false"),
+    ("commit.gpgSign", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("protocol.allow", "never"),
+    ("safe.bareRepository", "explicit"),
+    ("core.quotePath", "false"),
+    ("color.ui", "false"),
+)
+"""What a repository's configuration can make git run, open or print otherwise, switched off."""
+
+GIT = (
+    "git",
+    *(part for name, value in SETTINGS for part in ("-c", f"{name}={value}")),
+    "--no-optional-locks",
+    "--literal-pathspecs",
+)
+"""The beginning of every command line."""
+
+# git-lfs would fetch over the network what is not here yet.
+ENV = {
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+"""Added to the environment of every git command."""
+
+# What git itself lists by `git rev-parse --local-env-vars`: set inside a hook, they name that hook's repository.
+_POINTING = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_CONFIG",
+        "GIT_CONFIG_COUNT",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)
+
+
+def run_git(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Return how a git command ended; messages are in English, and nothing of GIT_* around us points it elsewhere.
+
+    Filters act in commands that look at contents; `config_env(filters_off(folder))` in `env` switches them off.
+
+    Args:
+        env: added to the environment.
+        timeout_s: seconds it may take; None = as long as it does.
+
+    Raises:
+        UsageError: git is not installed, cannot start in the folder, or takes too long.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in _POINTING}
+    whole_env = {**kept, **ENV, "LC_ALL": "C", **(env or {})}
+    argv = [*GIT, *arguments]
+    try:
+        return subprocess.run(
+            argv, cwd=folder, env=whole_env, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s
+        )
+    except FileNotFoundError as err:
+        missing = "git is not installed" if folder.is_dir() else f"The folder {str(folder)!r} does not exist"
+        raise UsageError(f"{missing}.") from err
+    except OSError as err:
+        raise UsageError(f"git cannot be started in {str(folder)!r}: {err.strerror}.") from err
+    except subprocess.TimeoutExpired as err:
+        raise UsageError(f"git {arguments[0]} did not answer within {timeout_s:g} s.") from err
+
+
+def own_filters(folder: Path) -> list[str]:
+    """Return the names of the settings that run a program on file contents and came with the repository, sorted.
+
+    Those of the user's own configuration (git-lfs) are not among them.
+
+    Raises:
+        UsageError: as `run_git`.
+    """
+    pattern = r"^filter\..*\.(clean|smudge|process)$"
+    asked = ("config", "--show-scope", "--includes", "--null", "--name-only", "--get-regexp", pattern)
+    *parts, _ = os.fsdecode(run_git(folder, *asked).stdout).split("\0")
+    named = zip(parts[::2], parts[1::2], strict=True)
+    return sorted({name for scope, name in named if scope in ("local", "worktree")})
+
+
+def filters_off(filters: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the settings that empty these filters."""
+    required = {name.rpartition(".")[0] + ".required" for name in filters}
+    return [*((name, "") for name in filters), *((name, "false") for name in sorted(required))]
+
+
+def config_env(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return git settings as environment, which takes names that a -c option could not."""
+    env = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
+    for place, (name, value) in enumerate(settings):
+        env |= {f"GIT_CONFIG_KEY_{place}": name, f"GIT_CONFIG_VALUE_{place}": value}
+    return env

@@ -1,0 +1,361 @@
+"""A script that runs one command and outlives whoever started it; tools/jobs.py starts it with a job's folder.
+
+Imports the standard library alone, and little of it (no typing, no json): every command pays for its start. What lies
+in the folder: `claim` (held locked while a runner works; not empty = the command was begun), `output.N`, and at last
+`result`.
+"""
+
+import errno
+import fcntl
+import os
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RESULT_BYTES = 512
+"""Taken on the disk before the command begins, so that a disk it fills can still hold what it came to."""
+READ_BYTES = 65_536
+
+
+class Spec:
+    """What to run, as it comes through the pipe: fields with a NUL behind each, which no word of a command can hold.
+
+    The fields: cwd, time limit, grace, drain, bytes of a file of output, number of words, the words, then NAME=VALUE.
+
+    Raises:
+        ValueError: it does not come whole.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        *fields, rest = data.split(b"\0")
+        if rest or len(fields) < 6:
+            raise ValueError("cut off")
+        self.cwd = fields[0]
+        self.timeout_s, self.grace_s, self.drain_s = map(float, fields[1:4])
+        self.segment_bytes, words = map(int, fields[4:6])
+        self.argv = fields[6 : 6 + words]
+        pairs = [field.partition(b"=") for field in fields[6 + words :]]
+        self.env = {name: value for name, _, value in pairs}
+
+
+class Stop:
+    """The handler of the request to end; passed on to the runner that has the command, when that is another one."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.held_claim = -1
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.requested = True
+        if self.held_claim < 0:
+            return
+        for pid, start in _processes(self.held_claim)[:1]:
+            if _started_at(pid) == start:
+                _signal(os.kill, pid, signal.SIGTERM)
+
+
+class Output:
+    """The command's output in files of `size` bytes each, of which the first and the last two are kept."""
+
+    def __init__(self, job: str, size: int) -> None:
+        self._job = job
+        self._size = size
+        self._number = -1
+        self._file = -1
+        self._room = 0
+        self.errno = 0
+
+    def write(self, data: bytes) -> None:
+        """Store the data; after a first fault (a full disk) nothing more, and `errno` says which."""
+        try:
+            while data and not self.errno:
+                if not self._room:
+                    self._next()
+                written = os.write(self._file, data[: self._room])
+                self._room -= written
+                data = data[written:]
+        except OSError as err:
+            self.errno = err.errno or -1
+
+    def sync(self) -> None:
+        """Get on the disk what is kept."""
+        try:
+            for number in {0, self._number - 1, self._number}:
+                if 0 <= number <= self._number:
+                    _sync(self._path(number))
+        except OSError as err:
+            self.errno = self.errno or err.errno or -1
+
+    def _next(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        self._number += 1
+        self._file = os.open(self._path(self._number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._room = self._size
+        if self._number > 2:
+            os.unlink(self._path(self._number - 2))
+
+    def _path(self, number: int) -> str:
+        return f"{self._job}/output.{number}"
+
+
+class Child:
+    """The running command: its process, its output through a pipe, and the request to end it."""
+
+    def __init__(self, pid: int, pipe: int, wake: int, output: Output) -> None:
+        self.pid = pid
+        self.status: int | None = None
+        self.is_open = True
+        self._pipe = pipe
+        self._wake = wake
+        self._output = output
+        self._poller = select.poll()
+        self._poller.register(pipe, select.POLLIN)
+        self._poller.register(wake, select.POLLIN)
+
+    def has_ended(self) -> bool:
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = os.waitstatus_to_exitcode(status) if pid else None
+        return self.status is not None
+
+    def follow(self, seconds: float, stop: Stop | None = None, *, to_the_end_of_output: bool = False) -> None:
+        """Keep reading until the program has ended, a stop is asked for, or the time is over.
+
+        Args:
+            to_the_end_of_output: until the pipe is closed at the other end, instead of the program's end.
+        """
+        deadline = time.monotonic() + seconds
+        while self.is_open if to_the_end_of_output else not self.has_ended():
+            left = deadline - time.monotonic()
+            if left <= 0 or (stop is not None and stop.requested):
+                return
+            for source, _ in self._poller.poll(min(left, 3600) * 1000 + 1):
+                if source == self._pipe:
+                    self._read()
+                else:
+                    os.read(self._wake, READ_BYTES)
+
+    def _read(self) -> None:
+        if data := os.read(self._pipe, READ_BYTES):
+            self._output.write(data)
+        else:
+            self._poller.unregister(self._pipe)
+            self.is_open = False
+
+    def end(self, grace_s: float) -> None:
+        """Ask the program to end unless it has, then kill what is left of its group."""
+        if not self.has_ended() and _signal(os.killpg, self.pid, signal.SIGTERM):
+            self.follow(grace_s)
+        _signal(os.killpg, self.pid, signal.SIGKILL)
+        while not self.has_ended():
+            self.follow(1.0)
+
+
+def main() -> int:
+    """Run the command of the job unless that was done; return 1 when it is not known what it came to.
+
+    Returns 0 as well when another runner had it, once that one has ended.
+    """
+    job = sys.argv[1]
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        spec = Spec(sys.stdin.buffer.read())
+    except ValueError:
+        return 0  # whoever started this died before it had said what to run
+    try:
+        claim = os.open(f"{job}/claim", os.O_RDWR | os.O_CREAT, 0o600)
+        _lock(claim, stop)
+        if os.path.exists(f"{job}/result") or stop.requested:
+            return 0
+        if os.fstat(claim).st_size:
+            _end_left_over(claim)
+            return 0
+        _take(job, claim)
+    except FileNotFoundError:
+        return 0  # the job is done and removed
+    except OSError as err:
+        print(f"nothing was run: {err.strerror}", file=sys.stderr)
+        return 1
+    try:
+        _finish(job, _run(job, spec, claim, stop))
+    except OSError as err:
+        print(f"what the command came to can not be stored: {err.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _lock(claim: int, stop: Stop) -> None:
+    """Wait for the claim. The system frees it with its holder's end, however that comes: nobody has to look."""
+    try:
+        fcntl.lockf(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # which one depends on the system
+        stop.held_claim = claim
+        fcntl.lockf(claim, fcntl.LOCK_EX)
+        stop.held_claim = -1
+
+
+def _processes(claim: int) -> list[tuple[int, str]]:
+    """Return (pid, start) of the runner and, once it has begun, of the command, as they stand in the claim."""
+    # By pread: opening and closing the file once more would free the lock.
+    lines = os.pread(claim, READ_BYTES, 0).decode("ascii", "replace").splitlines()
+    pairs = [line.partition(" ") for line in lines]
+    return [(int(pid), start) for pid, _, start in pairs if pid.isdigit() and int(pid) > 1]
+
+
+def _take(job: str, claim: int) -> None:
+    """Write the claim, so that the command counts as begun from here on, also after a loss of power."""
+    reserved = os.open(f"{job}/result.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(reserved, b" " * RESULT_BYTES)
+        os.fsync(reserved)
+        os.write(claim, f"{os.getpid()} {_started_at(os.getpid())}\n".encode())
+        os.fsync(claim)
+        _sync(job)
+        _sync(os.path.dirname(job))
+    except OSError:
+        os.ftruncate(claim, 0)
+        raise
+    finally:
+        os.close(reserved)
+
+
+def _end_left_over(claim: int) -> None:
+    """Kill a command whose runner died: nobody reads its output, and it must not run beside another try."""
+    for pid, start in _processes(claim)[1:]:
+        if start and _started_at(pid) == start:
+            _signal(os.killpg, pid, signal.SIGKILL)
+
+
+def _started_at(pid: int) -> str:
+    """Return when a process started, only good for comparing; "" = there is none, or the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            ticks = file.read().rpartition(")")[2].split()[19]
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()} {ticks}"
+    except OSError:
+        return ""
+
+
+def _run(job: str, spec: Spec, claim: int, stop: Stop) -> dict[str, float]:
+    """Return what the command came to; with "errno" alone when it could not be started."""
+    started = time.monotonic()
+    wake, awake = os.pipe()
+    os.set_blocking(awake, False)
+    signal.set_wakeup_fd(awake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)  # only to be woken
+    read_end, write_end = os.pipe()
+    pid, fault = _spawn(spec, write_end)
+    os.close(write_end)
+    if fault:
+        return {"errno": fault}
+    _note_command(claim, pid)
+    output = Output(job, spec.segment_bytes)
+    child = Child(pid, read_end, wake, output)
+    child.follow(spec.timeout_s, stop)
+    cut_short = not child.has_ended()
+    stopped = cut_short and stop.requested
+    if not cut_short:
+        child.follow(spec.drain_s, to_the_end_of_output=True)
+    child.end(spec.grace_s)
+    child.follow(spec.drain_s, to_the_end_of_output=True)
+    output.sync()
+    return {
+        "exit_code": child.status or 0,
+        "timed_out": cut_short and not stopped,
+        "stopped": stopped,
+        "seconds": round(time.monotonic() - started, 3),
+        "output_errno": output.errno,
+    }
+
+
+def _spawn(spec: Spec, output: int) -> tuple[int, int]:
+    """Return the command's pid, and the number of the error with which it could not be started, 0 = none."""
+    fault, report = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError as err:
+        return 0, err.errno or -1
+    if not pid:
+        try:
+            _become(spec, output)
+        except OSError as err:
+            os.write(report, str(err.errno or -1).encode())
+        finally:
+            os._exit(127)
+    os.close(report)
+    reported = os.read(fault, 20)  # closed by the exec
+    os.close(fault)
+    if reported:
+        os.waitpid(pid, 0)
+    return pid, int(reported or 0)
+
+
+def _become(spec: Spec, output: int) -> None:
+    os.setsid()
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python, and that would be inherited
+        signal.signal(number, signal.SIG_DFL)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(spec.cwd)
+    _execute(spec.argv, spec.env)
+
+
+def _execute(argv: list[bytes], env: dict[bytes, bytes]) -> None:
+    """Become the program, found as os.execvpe finds it, which imports more than all of this."""
+    folders = [b""] if b"/" in argv[0] else env.get(b"PATH", os.defpath.encode()).split(b":")
+    fault = OSError(errno.ENOENT, "")
+    for folder in folders:
+        try:
+            os.execve(os.path.join(folder, argv[0]), argv, env)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError as err:
+            fault = err
+    raise fault
+
+
+def _note_command(claim: int, pid: int) -> None:
+    try:
+        os.write(claim, f"{pid} {_started_at(pid)}\n".encode())
+    except OSError:
+        return  # then a command whose runner is killed is not ended with it
+
+
+def _finish(job: str, result: dict[str, float]) -> None:
+    text = "{" + ", ".join(f'"{name}": {float(value):g}' for name, value in result.items()) + "}"
+    file = os.open(f"{job}/result.new", os.O_WRONLY)
+    os.write(file, text.ljust(RESULT_BYTES).encode())
+    os.fsync(file)
+    os.close(file)
+    os.rename(f"{job}/result.new", f"{job}/result")
+    _sync(job)
+
+
+def _sync(path: str) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _signal(send: "Callable[[int, int], None]", pid: int, number: int) -> bool:
+    """Signal a process or a group, which may outlive its leader; False = there is nobody."""
+    try:
+        send(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    os._exit(main())  # nothing is left to tidy, and that would take its time as well
