@@ -32,15 +32,22 @@ async def open_saver(path: Path, fence: Fence | None = None) -> AsyncIterator[Ru
     """
     connection = await _connect(path, fence or Fence())
     try:
-        saver = RunSaver(connection, serde=_serializer())
+        yield await _set_up(connection, path)
+    finally:
+        # The thread of an open connection would keep the process alive.
+        await connection.close()
+
+
+async def _set_up(connection: aiosqlite.Connection, path: Path) -> RunSaver:
+    saver = RunSaver(connection, serde=_serializer())
+    try:
         await saver.setup()
         for table in SAVER_TABLES:
             for statement in triggers(table, "thread_id"):
                 await connection.execute(statement)
-        yield saver
-    finally:
-        # The thread of an open connection would keep the process alive.
-        await connection.close()
+    except sqlite3.Error as err:
+        raise _unusable(path, err) from err
+    return saver
 
 
 async def _connect(path: Path, fence: Fence) -> aiosqlite.Connection:
@@ -59,11 +66,15 @@ async def _connect(path: Path, fence: Fence) -> aiosqlite.Connection:
     except sqlite3.Error as err:
         if connection is not None:
             await connection.close()
-        raise FlowError(
-            f"The checkpoints in {str(path)!r} cannot be used: {err}.",
-            hint="Check free space and permissions, then try again.",
-        ) from err
+        raise _unusable(path, err) from err
     return connection
+
+
+def _unusable(path: Path, err: sqlite3.Error) -> FlowError:
+    return FlowError(
+        f"The checkpoints in {str(path)!r} cannot be used: {err}.",
+        hint="Check free space and permissions, then `flow resume` or try again.",
+    )
 
 
 def _serializer() -> JsonPlusSerializer:

@@ -8,7 +8,9 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,7 @@ class Chaos:
     repo: Path
     home: Path
     server: OllamaServer
+    resume_s: float | None = None
     verify = VERIFY
 
     @property
@@ -86,7 +89,22 @@ class Chaos:
         return self._flow(point, *words)
 
     def resume(self, point: int = 0) -> int:
-        return self._flow(point, "resume", "-q")
+        """Resume the run; `resume_s` is then the time from the process's start to its first new step."""
+        began = datetime.now(UTC)
+        code = self._flow(point, "resume", "-q")
+        if (first := self._first_step_since(began)) is not None:
+            self.resume_s = (first - began).total_seconds()
+        return code
+
+    def _first_step_since(self, began: datetime) -> datetime | None:
+        if not self.database.exists():
+            return None
+        with closing(sqlite3.connect(self.database)) as connection:
+            row = connection.execute(
+                "SELECT min(at) FROM event WHERE at > ? AND type NOT IN ('run_start', 'run_end', 'notice')",
+                (began.isoformat(timespec="microseconds"),),
+            ).fetchone()
+        return datetime.fromisoformat(row[0]) if row[0] else None
 
     def _flow(self, point: int, *words: str) -> int:
         command = [sys.executable, str(SCRIPT), str(point), str(self.home / "points"), *words]
@@ -108,9 +126,8 @@ class Chaos:
         return Counter(json.dumps(request.messages) for request in self.server.requests)
 
     def is_sound(self) -> bool:
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection:
             row = connection.execute("PRAGMA integrity_check").fetchone()
-        connection.close()
         return bool(row[0] == "ok")
 
 

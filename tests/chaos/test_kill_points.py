@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from statistics import median
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def test_a_run_killed_at_any_point_ends_like_the_undisturbed_one(new_chaos: Any,
         assert calm.run(0) == 0, calm.last_error
         total, tree, executed, asked = calm.points(), calm.tree(), calm.executed(), calm.asked()
     assert executed == ["one", "two", "three", "four"]
-    faults = []
+    faults, seconds = [], []
     # The number of points differs by a few from run to run, so the very last ones may not be met.
     last = total * 97 // 100
     points = sorted({1 + (last - 1) * at // max(POINTS - 1, 1) for at in range(POINTS)})
@@ -36,9 +37,12 @@ def test_a_run_killed_at_any_point_ends_like_the_undisturbed_one(new_chaos: Any,
             chaos = new_chaos(f"p{point}", server)
             fault = disturbed(chaos, point, again=number % 3 == 2)
             fault = fault or compared(chaos, tree, executed, asked)
+        if chaos.resume_s is not None:
+            seconds.append(chaos.resume_s)
         if fault:
             faults.append(f"point {point} of {total}: {fault}")
     print(f"\n{len(points)} kill points of {total}, {len(points) // 3} killed twice, {len(faults)} faults")
+    print(f"process start to first new step: median {median(seconds):.2f} s, slowest {max(seconds):.2f} s")
     assert faults == []
 
 
