@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from . import engine, growth, requests, retrieval, snapshots, startup
+from . import edits, engine, growth, requests, retrieval, snapshots, startup
 from .rows import Row, table
 
 BENCHES: Mapping[str, Callable[[], list[Row]]] = {
@@ -18,6 +18,7 @@ BENCHES: Mapping[str, Callable[[], list[Row]]] = {
     "growth": growth.run,
     "retrieval": retrieval.run,
     "snapshots": snapshots.run,
+    "edits": edits.run,
 }
 
 
