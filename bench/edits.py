@@ -1,4 +1,4 @@
-"""What an edit costs as an agent makes it: planned, allowed, journaled, written; in a small and a large repository."""
+"""What an edit costs as an agent makes it, planned, journaled and written; in a small and in a large repository."""
 
 from __future__ import annotations
 
