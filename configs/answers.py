@@ -8,23 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .dirs import Dirs, write_private
-from .layers import read_file_layer
 
 
 def answers_file(dirs: Dirs, workspace: Path) -> Path:
     """Return where the answers for a workspace are kept; the file is a layer of the settings."""
     name = hashlib.sha256(str(workspace.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
     return dirs.data / "projects" / f"{name}.toml"
-
-
-def get_verify(dirs: Dirs, workspace: Path) -> str | list[str] | None:
-    """Return the test command a person agreed to; None = never asked, "" = they want none.
-
-    Raises:
-        ConfigError: the file cannot be read.
-    """
-    answer: str | list[str] | None = read_file_layer("answers", answers_file(dirs, workspace)).values.get("verify")
-    return answer
 
 
 def set_verify(dirs: Dirs, workspace: Path, command: str | Sequence[str] | None) -> None:

@@ -110,9 +110,6 @@ class EmbedSettings(_Table):
 class ToolSettings(_Table):
     """Limits of tools."""
 
-    bash_timeout_ms: int = Field(
-        default=120_000, gt=0, description="Milliseconds until a command is ended, when the call names none."
-    )
     output_bytes: int = Field(
         default=16_384,
         ge=1024,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ..core.errors import ConfigError, Denied
+from ..core.errors import ConfigError
 from .dirs import Dirs, write_private
 
 TrustState = Literal["trusted", "changed", "new"]
@@ -149,33 +149,6 @@ def _candidates(workspace: Path) -> Iterator[ProjectFile]:
             yield ProjectFile(path, "graph")
         for path in own.rglob("*.py"):
             yield ProjectFile(path, "python")
-
-
-def require_trusted(file: Path, workspace: Path, trust: TrustStore) -> bytes:
-    """Return the content of a file that is about to act, read once; inside the workspace it must be trusted.
-
-    A file counts as inside when its name or the place it links to is there.
-
-    Raises:
-        Denied: inside the workspace and not trusted, with the command that trusts it.
-        ConfigError: it cannot be read.
-    """
-    try:
-        content = file.read_bytes()
-    except OSError as err:
-        raise ConfigError(f"{str(file)!r} cannot be read: {err.strerror}.", hint="Name a file that exists.") from err
-    root = workspace.resolve()
-    named = Path(os.path.abspath(file))
-    inside = any(
-        path.is_relative_to(base) for path in (named, file.resolve()) for base in (root, workspace.absolute())
-    )
-    if inside and not trust.covers(file, content):
-        changed = " any more: its content changed" if trust.state(file) == "changed" else ""
-        raise Denied(
-            f"{str(file)!r} comes with the repository and is not trusted{changed}.",
-            hint=f"Look at it, then: {trust_command(file)}",
-        )
-    return content
 
 
 def trust_command(file: Path) -> str:

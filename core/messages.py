@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
-DoneReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)

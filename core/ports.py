@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from .effects import Command, Effect, FileWrite, ToolResult
 from .events import Event, Phase
@@ -234,6 +234,3 @@ class StepGate(Protocol):
             LimitReached, WallTimeReached.
         """
         ...
-
-
-JsonObject = dict[str, Any]

@@ -14,9 +14,6 @@ _MODULES = (read_file, edit_file, write_file, bash, grep, glob, spawn_agent, sea
 
 TOOLS: Mapping[str, ToolSpec] = MappingProxyType({module.TOOL.name: module.TOOL for module in _MODULES})
 
-READ_ONLY = frozenset(name for name, spec in TOOLS.items() if spec.category == "read")
-"""Names of the tools that never change anything."""
-
 
 def toolset(names: Iterable[str]) -> tuple[ToolSpec, ...]:
     """Return the named tools in the order given, each once.

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from flowloom.configs.answers import answers_file, get_verify, set_verify
+from flowloom.configs.answers import answers_file, set_verify
 from flowloom.configs.dirs import Dirs
+from flowloom.configs.layers import read_file_layer
 from flowloom.core.errors import ConfigError
+
+
+def stored(dirs: Dirs, workspace: Path) -> object:
+    """Return the answer as the settings read it; None = there is none."""
+    return read_file_layer("answers", answers_file(dirs, workspace)).values.get("verify")
 
 
 @pytest.mark.parametrize(
@@ -16,22 +22,22 @@ from flowloom.core.errors import ConfigError
 )
 def test_an_answer_is_read_as_it_was_given(dirs: Dirs, workspace: Path, command: str | list[str]) -> None:
     set_verify(dirs, workspace, command)
-    assert get_verify(dirs, workspace) == command
+    assert stored(dirs, workspace) == command
 
 
 def test_no_answer_is_none(dirs: Dirs, workspace: Path) -> None:
-    assert get_verify(dirs, workspace) is None
+    assert stored(dirs, workspace) is None
 
 
 def test_an_answer_can_be_taken_back(dirs: Dirs, workspace: Path) -> None:
     set_verify(dirs, workspace, "make test")
     set_verify(dirs, workspace, None)
-    assert get_verify(dirs, workspace) is None
+    assert stored(dirs, workspace) is None
 
 
 def test_answers_belong_to_one_workspace(dirs: Dirs, workspace: Path, tmp_path: Path) -> None:
     set_verify(dirs, workspace, "make test")
-    assert get_verify(dirs, tmp_path) is None
+    assert stored(dirs, tmp_path) is None
 
 
 def test_a_workspace_has_one_file_under_all_its_names(dirs: Dirs, workspace: Path, tmp_path: Path) -> None:
@@ -49,11 +55,11 @@ def test_a_damaged_file_is_told(dirs: Dirs, workspace: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("verify = ")
     with pytest.raises(ConfigError, match="not valid TOML"):
-        get_verify(dirs, workspace)
+        stored(dirs, workspace)
 
 
 def test_a_workspace_whose_name_is_no_text_can_have_answers(dirs: Dirs, tmp_path: Path) -> None:
     odd = tmp_path / "a\udcff\x7f\nb"
     odd.mkdir()
     set_verify(dirs, odd, "make test")
-    assert get_verify(dirs, odd) == "make test"
+    assert stored(dirs, odd) == "make test"

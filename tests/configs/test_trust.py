@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from flowloom.configs.dirs import Dirs
-from flowloom.configs.trust import TrustStore, project_files, require_trusted
-from flowloom.core.errors import ConfigError, Denied
+from flowloom.configs.trust import TrustStore, project_files
+from flowloom.core.errors import ConfigError
 
 
 @pytest.fixture
@@ -119,58 +119,3 @@ def test_project_files_are_those_that_would_act(workspace: Path) -> None:
 
 def test_a_plain_folder_brings_nothing(workspace: Path) -> None:
     assert project_files(workspace) == []
-
-
-def test_an_untrusted_file_of_the_workspace_is_denied_with_the_command(
-    trust: TrustStore, workspace: Path, file: Path
-) -> None:
-    with pytest.raises(Denied) as caught:
-        require_trusted(file, workspace, trust)
-    assert (caught.value.exit_code, f"flow trust '{file}'" in caught.value.hint) == (7, True)
-
-
-def test_a_changed_file_of_the_workspace_is_denied_as_changed(trust: TrustStore, workspace: Path, file: Path) -> None:
-    trust.trust(file)
-    file.write_text("other")
-    with pytest.raises(Denied, match="content changed"):
-        require_trusted(file, workspace, trust)
-
-
-def test_a_trusted_file_of_the_workspace_is_handed_over(trust: TrustStore, workspace: Path, file: Path) -> None:
-    trust.trust(file)
-    assert require_trusted(file, workspace, trust).decode() == "手順"
-
-
-def test_a_file_outside_the_workspace_is_the_persons_own(trust: TrustStore, workspace: Path, tmp_path: Path) -> None:
-    own = tmp_path / "mine.yaml"
-    own.write_text("flow: 1")
-    assert require_trusted(own, workspace, trust) == b"flow: 1"
-
-
-def test_a_link_in_the_workspace_needs_trust_wherever_it_leads(
-    trust: TrustStore, workspace: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "outside.py").write_text("x = 1")
-    link = workspace / "node.py"
-    link.symlink_to(tmp_path / "outside.py")
-    with pytest.raises(Denied):
-        require_trusted(link, workspace, trust)
-
-
-def test_a_link_from_outside_into_the_workspace_needs_trust(
-    trust: TrustStore, workspace: Path, tmp_path: Path, file: Path
-) -> None:
-    link = tmp_path / "elsewhere.md"
-    link.symlink_to(file)
-    with pytest.raises(Denied):
-        require_trusted(link, workspace, trust)
-
-
-def test_dots_in_a_path_do_not_lead_around_trust(trust: TrustStore, workspace: Path, file: Path) -> None:
-    with pytest.raises(Denied):
-        require_trusted(workspace / ".." / workspace.name / "AGENTS.md", workspace, trust)
-
-
-def test_a_missing_file_is_told(trust: TrustStore, workspace: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.yaml"):
-        require_trusted(workspace / "none.yaml", workspace, trust)
