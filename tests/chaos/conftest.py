@@ -123,7 +123,12 @@ class Chaos:
         return self.outside.read_text().split() if self.outside.exists() else []
 
     def asked(self) -> Counter[str]:
-        return Counter(json.dumps(request.messages) for request in self.server.requests)
+        """Count model calls by their conversation, the same in every run: without the folder it is told."""
+        folder = str(self.repo.resolve())
+        return Counter(
+            json.dumps(request.messages, ensure_ascii=False).replace(folder, "<repo>")
+            for request in self.server.requests
+        )
 
     def is_sound(self) -> bool:
         with closing(sqlite3.connect(self.database)) as connection:
