@@ -1,65 +1,360 @@
-"""The matching of an edit: one pure function, so that it can be measured and replaced by itself."""
+"""Applying an edit to a text: one pure function that finds the quoted place by a ladder of stages, or refuses.
+
+Every stage has to find exactly one place; two end the ladder, since a more lenient stage could only guess. Called by the
+editing tools; bench/ measures it by itself.
+"""
 
 from __future__ import annotations
 
-import difflib
-from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .edit_fuzzy import misquoted
+from .edit_lines import (
+    Key,
+    Lines,
+    exactly,
+    line_at,
+    line_starts,
+    split_lines,
+    without_blanks,
+    without_indent,
+    without_trailing,
+)
+from .edit_match import MAX_PLACES, FileIndex, Match, same_but_blank_lines, same_lines
+from .edit_merge import Piece, changed_lines, merged
+from .edit_near import near_regions, shown_region
+from .edit_placeholder import elisions, parts_between, placeholder_in
+from .edit_unwrap import Quote, unwrapped_forms
+from .region_diff import region_diff
 from .text_files import uses_crlf
 
-MAX_COMPARED_LINES = 20_000
-"""Above this many lines a refusal names no nearest lines: looking for them would take seconds."""
-SHOWN_LINES = 8
-MAX_PLACES = 10
+Stage = Literal["exact", "unwrapped", "trailing", "indentation", "whitespace", "blank-lines", "elision", "fuzzy"]
+Reason = Literal[
+    "empty", "no_change", "not_found", "ambiguous", "already_applied", "placeholder", "indentation", "elision"
+]
+
+CONFIDENCE: dict[Stage, float] = {
+    "exact": 1.0,
+    "unwrapped": 0.98,
+    "trailing": 0.98,
+    "indentation": 0.95,
+    "whitespace": 0.9,
+    "blank-lines": 0.9,
+    "elision": 0.85,
+    "fuzzy": 0.7,
+}
+"""How sure a stage is that the place is meant, an order more than a measure; fuzzy is scaled by the likeness."""
+
+MAX_ELIDED_LINES = 200
+"""Lines that one elision may stand for; more is another part of the file."""
+NEAR_LINES = 10
+"""How far from the line it names a place may lie to be chosen by it."""
+
+_STAGES: tuple[tuple[Stage, Key, Callable[[FileIndex, Sequence[str], Key], list[Match]]], ...] = (
+    ("trailing", without_trailing, same_lines),
+    ("indentation", without_indent, same_lines),
+    ("whitespace", without_blanks, same_lines),
+    ("blank-lines", without_blanks, same_but_blank_lines),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Lines of the text before the edit, 1-indexed, `last` included."""
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
 class EditResult:
-    """An edit that was applied. `line` is where it begins; `removed` and `added` count lines."""
+    """An edit that was applied.
+
+    Attributes:
+        text: the whole text after it.
+        stage: the stage of the ladder that found the place.
+        site: the lines that were replaced.
+        confidence: 0..1, see CONFIDENCE.
+        diff: unified diff of the region, without file names.
+    """
 
     text: str
-    line: int
-    removed: int
-    added: int
+    stage: Stage
+    site: Site
+    confidence: float
+    diff: str
 
 
 @dataclass(frozen=True, slots=True)
 class EditError:
     """An edit that was refused: `message` is for the model, `lines` are the 1-indexed places it speaks of."""
 
-    reason: Literal["empty", "no_change", "not_found", "ambiguous", "already_applied"]
+    reason: Reason
     message: str
     lines: tuple[int, ...] = ()
 
 
-def apply_edit(text: str, old: str, new: str) -> EditResult | EditError:
-    """Return the text with `old`, which must stand in it exactly once, replaced by `new`.
+def apply_edit(text: str, old: str, new: str, near_line: int | None = None) -> EditResult | EditError:
+    """Return the text with the one place that `old` quotes replaced by `new`, or why nothing was changed.
 
-    Line ends do not count in the comparison: the text keeps its own, also in what is put in.
+    Line ends do not count in the comparison, and the text keeps its own. Lines that `old` and `new` have in common keep
+    the text's own bytes. A quote of whole lines may lack the last line end on either side.
+
+    Args:
+        near_line: 1-indexed line that chooses between equal places when one is clearly nearer; None = none is chosen.
     """
-    plain, old, new = _lf(text), _lf(old), _lf(new)
-    if not old:
+    quote = _aligned(old.replace("\r\n", "\n"), new.replace("\r\n", "\n"))
+    if not quote.old:
         return EditError("empty", "old_text is empty. Quote the lines to change, or use write_file for a whole file.")
-    if old == new:
+    if quote.old == quote.new:
         return EditError("no_change", "old_text and new_text are the same; nothing to change.")
-    places = _find_all(plain, old)
-    if not places:
-        return _not_found(plain, old, new)
-    lines = tuple(_line_of(plain, place) for place in places)
-    if len(places) > 1:
-        shown = ", ".join(str(line) for line in lines) + (" and more" if len(places) == MAX_PLACES else "")
-        message = f"old_text stands at several places, lines {shown}. Quote more lines around the one you mean."
-        return EditError("ambiguous", message, lines)
-    if _holds_already(plain, places[0], old, new):
-        return EditError("already_applied", _already(lines[0]), lines)
-    edited = _replace(text, places[0], len(old), new)
-    return EditResult(edited, lines[0], _line_count(old), _line_count(new))
+    return _Ladder(split_lines(text), near_line).climb(quote)
 
 
-def _lf(text: str) -> str:
-    return text.replace("\r\n", "\n")
+def _aligned(old: str, new: str) -> Quote:
+    """Return the edit with a line end that `old` alone begins with put before `new` too: it ends the line before."""
+    lost = old.startswith("\n") and not new.startswith("\n") and old.strip() and new
+    return Quote(old, "\n" + new if lost else new)
+
+
+class _Ladder:
+    """The stages over one text."""
+
+    def __init__(self, file: Lines, near_line: int | None) -> None:
+        self._file = file
+        self._near_line = near_line
+        self._index = FileIndex(file.texts)
+
+    def climb(self, quote: Quote) -> EditResult | EditError:
+        forms = unwrapped_forms(quote)
+        for form in forms:
+            if (found := self._exact(form)) is not None:
+                return found
+        forms = [form for form in forms if not form.only_exact and form.old.strip()]
+        for stage, key, places_of in _STAGES:
+            for form in forms:
+                old = _lines(form.old)
+                if found := self._one_of(form, stage, key, places_of(self._index, old, key), old):
+                    return found
+        for form in forms:
+            if (found := self._elided(form)) is not None:
+                return found
+        return self._already_there(forms) or self._fuzzy(forms[:1]) or self._not_found(forms[-1])
+
+    def _exact(self, quote: Quote) -> EditResult | EditError | None:
+        """Replace the quote where it stands to the letter, also inside of a line; None = it does not."""
+        stage: Stage = "unwrapped" if quote.wrappers else "exact"
+        file = self._file
+        plain = "\n".join(file.texts) + ("\n" if file.ends and file.ends[-1] else "")
+        places = _find_all(plain, quote.old)
+        if not places:
+            return None
+        starts = line_starts(file.texts)
+        place = self._one_place(plain, starts, places, quote)
+        if place is None:
+            return self._ambiguous(stage, [line_at(starts, place) for place in places])
+        if _holds_already(plain, place, quote.old, quote.new):
+            return _already(line_at(starts, place))
+        first = line_at(starts, place)
+        last = line_at(starts, place + len(quote.old) - 1) + 1
+        before = file.texts[first][: place - starts[first]]
+        after = "" if quote.old.endswith("\n") else file.texts[last - 1][place + len(quote.old) - starts[last - 1] :]
+        match = Match(first, last, tuple(range(first, last)))
+        old, new = _lines(quote.old), _lines(quote.new)
+        if before and not before.strip() and not after and quote.old[0] != "\n":
+            # Quoted without its whole indentation, which belongs to the line all the same.
+            if there := self._there(old, new, without_indent, match):
+                return _already(there.first)
+            result = self._applied(quote, stage, match, old, new)
+            if not (isinstance(result, EditError) and result.reason == "indentation"):
+                return result
+        if before or after:
+            joined = _body(quote.new)
+            joined = joined if before.isspace() and joined.startswith(before) else before + joined
+            old, new = (before + _body(quote.old) + after).split("\n"), (joined + after).split("\n")
+        return self._applied(quote, stage, match, old, new)
+
+    def _one_place(self, plain: str, starts: list[int], places: list[int], quote: Quote) -> int | None:
+        if len(places) == 1:
+            return places[0]
+        lines = [line_at(starts, place) for place in places]
+        if (chosen := self._nearest(lines, quote)) is not None:
+            return places[chosen]
+        if quote.old[0].isspace() or "\n" in quote.old:
+            # Quoted as lines, so a place in the middle of one is not meant.
+            whole = [
+                place
+                for place, line in zip(places, lines, strict=True)
+                if place == starts[line] and plain[place + len(_body(quote.old)) :][:1] in ("", "\n")
+            ]
+            return whole[0] if len(whole) == 1 and len(places) < MAX_PLACES else None
+        return None
+
+    def _nearest(self, lines: Sequence[int], quote: Quote) -> int | None:
+        """Return which of several 0-indexed lines is meant by the line the quote or the caller names; None = none."""
+        if len(lines) >= MAX_PLACES and self._near_line is None:
+            return None
+        if quote.number is not None:
+            return lines.index(quote.number - 1) if quote.number - 1 in lines else None
+        if self._near_line is None:
+            return None
+        near = self._near_line - 1
+        order = sorted(range(len(lines)), key=lambda number: abs(lines[number] - near))
+        best, second = (abs(lines[number] - near) for number in order[:2])
+        return order[0] if best <= NEAR_LINES and best * 3 < second else None
+
+    def _one_of(
+        self, quote: Quote, stage: Stage, key: Key, matches: list[Match], old: list[str]
+    ) -> EditResult | EditError | None:
+        if not matches:
+            return None
+        chosen = 0 if len(matches) == 1 else self._nearest([match.first for match in matches], quote)
+        if chosen is None:
+            return self._ambiguous(stage, [match.first for match in matches])
+        match, new = matches[chosen], _lines(quote.new)
+        if there := self._there(old, new, key, match):
+            return _already(there.first)
+        return self._applied(quote, stage, match, old, new)
+
+    def _there(self, old: Sequence[str], new: Sequence[str], key: Key, match: Match | None = None) -> Match | None:
+        """Return where the replacement stands already, touching the match when one is given; None = nowhere."""
+        if [key(line) for line in old] == [key(line) for line in new]:
+            key = without_trailing  # only blanks are changed
+        if not any(line.strip() for line in changed_lines(old, new).values()):
+            return None
+        for place in same_lines(self._index, new, key):
+            if match is None or (place.first < match.last and match.first < place.last):
+                return place
+        return None
+
+    def _applied(
+        self, quote: Quote, stage: Stage, match: Match, old: Sequence[str], new: Sequence[str]
+    ) -> EditResult | EditError:
+        return self._changed(quote, stage, [(match, old, new)])
+
+    def _changed(
+        self, quote: Quote, stage: Stage, parts: Sequence[tuple[Match, Sequence[str], Sequence[str]]]
+    ) -> EditResult | EditError:
+        """Return the text with all parts replaced."""
+        if mark := placeholder_in(_lines(quote.new), _lines(quote.old), self._index.stripped):
+            return EditError(
+                "placeholder",
+                f"new_text has a line that only stands for code, {mark!r}, and would delete what it stands for. "
+                "Write out every line, or quote less.",
+            )
+        changes: list[tuple[Match, list[Piece]]] = []
+        for match, old, new in parts:
+            pieces = merged(self._file, match, old, new, self._new_end(match))
+            if pieces is None:
+                return EditError(
+                    "indentation",
+                    f"old_text lost its indentation, so that of new_text is not clear. {self._shown(old, match.first)}",
+                    (match.first + 1,),
+                )
+            changes.append((match, pieces))
+        lines = _replaced(self._file, changes)
+        if (lines.texts, lines.ends) == (self._file.texts, self._file.ends):
+            return _already(parts[0][0].first)
+        site = Site(parts[0][0].first + 1, parts[-1][0].last)
+        score = min(match.score for match, _, _ in parts)
+        diff = region_diff(self._file, lines, changes)
+        return EditResult(lines.joined(), stage, site, round(CONFIDENCE[stage] * score, 3), diff)
+
+    def _new_end(self, match: Match) -> str:
+        ends = [end for end in self._file.ends[match.first : match.last] if end] or self._file.ends[:1]
+        if ends and ends[0]:
+            return "\r\n" if ends.count("\r\n") * 2 > len(ends) else "\n"
+        return "\r\n" if uses_crlf(self._file.joined()) else "\n"
+
+    def _elided(self, quote: Quote) -> EditResult | EditError | None:
+        """Apply a quote with lines such as "..." in it, which have to stand in the replacement too."""
+        old, new = _lines(quote.old), _lines(quote.new)
+        marks = elisions(old)
+        if not marks:
+            return None
+        if elisions(new) != marks:
+            return EditError(
+                "elision",
+                f"old_text leaves out code with {marks[0]!r} and new_text does not have the same mark. "
+                "Quote every line, or use the mark in both.",
+            )
+        parts = []
+        for old_part, new_part in zip(parts_between(old), parts_between(new), strict=True):
+            if not any(line.strip() for line in old_part):
+                if any(line.strip() for line in new_part):
+                    return None
+                continue
+            match = self._part(old_part, quote)
+            if match is None or (parts and not 0 <= match.first - parts[-1][0].last <= MAX_ELIDED_LINES):
+                return None
+            parts.append((match, old_part, new_part))
+        return self._changed(quote, "elision", parts) if parts else None
+
+    def _part(self, lines: list[str], quote: Quote) -> Match | None:
+        for key in (exactly, without_trailing, without_indent):
+            if matches := same_lines(self._index, lines, key):
+                return matches[0] if len(matches) == 1 else None
+        return None
+
+    def _already_there(self, forms: Sequence[Quote]) -> EditError | None:
+        """Tell whether the replacement stands in the file while the quote does not."""
+        for form in forms:
+            if there := self._there(_lines(form.old), _lines(form.new), without_indent):
+                return _already(there.first)
+        return None
+
+    def _fuzzy(self, forms: Sequence[Quote]) -> EditResult | EditError | None:
+        for form in forms:
+            old, new = _lines(form.old), _lines(form.new)
+            removed = changed_lines(new, old)
+            must_stand = [number in removed for number in range(len(old))]
+            if found := self._one_of(
+                form, "fuzzy", without_blanks, misquoted(self._index, old, must_stand, without_blanks), old
+            ):
+                return found
+        return None
+
+    def _ambiguous(self, stage: Stage, lines: Sequence[int]) -> EditError:
+        shown = ", ".join(str(line + 1) for line in lines) + (" and more" if len(lines) == MAX_PLACES else "")
+        how = "" if stage in ("exact", "unwrapped") else " (blanks aside)"
+        message = f"old_text stands at several places{how}, lines {shown}. Quote more lines around the one you mean."
+        return EditError("ambiguous", message, tuple(line + 1 for line in lines))
+
+    def _not_found(self, quote: Quote) -> EditError:
+        lines = _lines(quote.old)
+        regions = near_regions(self._index, lines)
+        if not regions:
+            message = (
+                "old_text does not stand in the file, nor anything like it. Read the file, then quote it exactly."
+            )
+            return EditError("not_found", message)
+        shown = "\n".join(self._shown(lines, first) for first in regions)
+        message = f"old_text does not stand in the file. Most like it ({{+only you wrote+}}, [-only the file has-]):\n{shown}"
+        return EditError("not_found", message, tuple(first + 1 for first in regions))
+
+    def _shown(self, lines: Sequence[str], first: int) -> str:
+        return shown_region(self._index, lines, first)
+
+
+def _body(text: str) -> str:
+    """Return a text without its last line end."""
+    return text[:-1] if text.endswith("\n") else text
+
+
+def _lines(text: str) -> list[str]:
+    """Return a text as lines; a last line end adds none, "" has none."""
+    return _body(text).split("\n") if text else []
+
+
+def _replaced(file: Lines, changes: Sequence[tuple[Match, list[Piece]]]) -> Lines:
+    texts, ends, cursor = [], [], 0
+    for match, pieces in changes:
+        texts += file.texts[cursor : match.first] + [text for text, _ in pieces]
+        ends += file.ends[cursor : match.first] + [end for _, end in pieces]
+        cursor = match.last
+    return Lines(texts + file.texts[cursor:], ends + file.ends[cursor:])
 
 
 def _find_all(text: str, wanted: str) -> list[int]:
@@ -72,14 +367,6 @@ def _find_all(text: str, wanted: str) -> list[int]:
     return places
 
 
-def _line_of(text: str, place: int) -> int:
-    return text.count("\n", 0, place) + 1
-
-
-def _line_count(text: str) -> int:
-    return text.count("\n") + (not text.endswith("\n")) if text else 0
-
-
 def _holds_already(plain: str, place: int, old: str, new: str) -> bool:
     """Tell whether the only place of `old` lies where `new`, which contains it, already stands."""
     start = new.find(old)
@@ -90,80 +377,8 @@ def _holds_already(plain: str, place: int, old: str, new: str) -> bool:
     return False
 
 
-def _already(line: int) -> str:
-    return f"new_text already stands at line {line}: this edit is done. Read the file before you change it again."
-
-
-def _replace(text: str, place: int, length: int, new: str) -> str:
-    """Replace a span given in LF coordinates; the new lines get the ends used in the span, else in the file."""
-    start, end = _original(text, place), _original(text, place + length)
-    span = text[start:end]
-    crlf = uses_crlf(span) if "\n" in span else uses_crlf(text)
-    return text[:start] + (new.replace("\n", "\r\n") if crlf else new) + text[end:]
-
-
-def _original(text: str, place: int) -> int:
-    """Return where a place in the text without the CR of its CR LF pairs lies in the text itself."""
-    if "\r\n" not in text:
-        return place
-    pairs: list[int] = []
-    found = text.find("\r\n")
-    while found >= 0:
-        pairs.append(found - len(pairs))  # the pair's place in LF coordinates
-        found = text.find("\r\n", found + 2)
-    return place + bisect_left(pairs, place)
-
-
-def _not_found(plain: str, old: str, new: str) -> EditError:
-    if new.strip() and (place := plain.find(new)) >= 0:
-        line = _line_of(plain, place)
-        return EditError("already_applied", _already(line), (line,))
-    lines = plain.split("\n")
-    near = _nearest(lines, old.strip("\n").split("\n"))
-    if not near:
-        message = "old_text does not stand in the file, nor anything like it. Read the file, then quote it exactly."
-        return EditError("not_found", message)
-    shown = "\n".join(f"{number}|{lines[number - 1]}" for number in near)
-    return EditError("not_found", f"old_text does not stand in the file. The nearest lines are:\n{shown}", near)
-
-
-def _nearest(lines: list[str], wanted: list[str]) -> tuple[int, ...]:
-    """Return the 1-indexed lines of the window that is most like the quote; () = none is."""
-    wanted = wanted[:SHOWN_LINES]
-    if len(lines) > MAX_COMPARED_LINES:
-        return ()
-    best, best_score = -1, 0.0
-    anchors = [(index, line.strip()) for index, line in enumerate(wanted) if line.strip()]
-    stripped = [line.strip() for line in lines]
-    for start in _starts(stripped, anchors):
-        score = _window_score(stripped, anchors, start)
-        if score > best_score:
-            best, best_score = start, score
-    if best_score < 0.5:
-        return ()
-    first = max(best, 0)
-    return tuple(range(first + 1, min(best + len(wanted), len(lines)) + 1))
-
-
-def _starts(stripped: list[str], anchors: list[tuple[int, str]]) -> list[int]:
-    """Return where a window may begin: where one of the quote's lines stands, or one that looks like it."""
-    starts: dict[int, None] = {}
-    places: dict[str, list[int]] = {}
-    for number, line in enumerate(stripped):
-        places.setdefault(line, []).append(number)
-    for index, line in anchors:
-        exact = places.get(line, [])
-        like = [] if exact else difflib.get_close_matches(line, places, n=2, cutoff=0.6)
-        for number in [*exact[:20], *(n for text in like for n in places[text][:5])]:
-            starts.setdefault(number - index)
-    return list(starts)
-
-
-def _window_score(stripped: list[str], anchors: list[tuple[int, str]], start: int) -> float:
-    """Return how alike a window is to the quote, 0..1."""
-    total = 0.0
-    for index, line in anchors:
-        if 0 <= start + index < len(stripped):
-            other = stripped[start + index]
-            total += 1.0 if other == line else difflib.SequenceMatcher(None, other, line).ratio()
-    return total / len(anchors)
+def _already(line: int) -> EditError:
+    message = (
+        f"new_text already stands at line {line + 1}: this edit is done. Read the file before you change it again."
+    )
+    return EditError("already_applied", message, (line + 1,))

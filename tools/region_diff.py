@@ -1,0 +1,40 @@
+"""A unified diff of the few lines that an edit changed, without comparing the whole file."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from .edit_lines import Lines
+from .edit_match import Match
+from .edit_merge import Piece
+
+CONTEXT_LINES = 2
+
+_HEADER = re.compile(r"@@ -(\d+)(,\d+)? \+(\d+)(,\d+)? @@")
+
+
+def region_diff(before: Lines, after: Lines, changes: Sequence[tuple[Match, list[Piece]]]) -> str:
+    """Return the hunks of a change, with two lines around them and line numbers of the whole file.
+
+    Args:
+        changes: the replaced places in ascending order, with the lines that stand there now.
+    """
+    hunks, shift = [], 0
+    for match, pieces in changes:
+        first, last = max(0, match.first - CONTEXT_LINES), match.last + CONTEXT_LINES
+        grown = len(pieces) - (match.last - match.first)
+        old = before.texts[first:last]
+        new = after.texts[first + shift : last + shift + grown]
+        lines = difflib.unified_diff(old, new, n=CONTEXT_LINES, lineterm="")
+        hunks += [_moved(line, first, first + shift) for line in lines if not line.startswith(("--- ", "+++ "))]
+        shift += grown
+    return "\n".join(hunks)
+
+
+def _moved(line: str, old: int, new: int) -> str:
+    header = _HEADER.fullmatch(line)
+    if header is None:
+        return line
+    return f"@@ -{int(header[1]) + old}{header[2] or ''} +{int(header[3]) + new}{header[4] or ''} @@"
