@@ -23,6 +23,7 @@ MIN_TYPO_CHARS = 5
 MAX_COMMON = 200
 """A line that stands more often than this says nothing about the place."""
 
+_COMMENT = re.compile(r"\s*(#|//|--|;|%|/\*|\*|<!--)")
 _WORD = re.compile(r"[A-Za-z]+|[^A-Za-z]+")
 
 
@@ -50,8 +51,8 @@ def misquoted(index: FileIndex, quote: Sequence[str], must_stand: Sequence[bool]
     if any(_alike_enough(index, lines, first, windows[first], MIN_RIVAL_SCORE) for first in rivals):
         return []
     for number in windows[best]:
-        stands = index.texts[best + number]
-        if must_stand[first_line + number] and not is_slip(lines[number], stands):
+        quoted, stands = lines[number], index.texts[best + number]
+        if not is_slip(quoted, stands) and (must_stand[first_line + number] or not _is_held(lines, number, stands)):
             return []
     if not _alike_enough(index, lines, best, windows[best], MIN_LINE_SCORE):
         return []
@@ -88,6 +89,18 @@ def is_slip(quoted: str, stands: str) -> bool:
         if OSA.distance(one, other) != 1 or (len(one) == len(other) and sorted(one) != sorted(other)):
             return False
     return True
+
+
+def _is_held(lines: Sequence[str], number: int, stands: str) -> bool:
+    """Tell whether a line of context that says something else may be a misquote.
+
+    It has to lie between other lines: at the edge of the quote it may as well be what tells this place from the one that
+    is meant. A comment may stand anywhere.
+    """
+    if 0 < number < len(lines) - 1:
+        return True
+    marks = [_COMMENT.match(line) for line in (lines[number], stands)]
+    return all(marks) and marks[0][1] == marks[1][1]
 
 
 def _windows(index: FileIndex, lines: Sequence[str], key: Key) -> list[int]:

@@ -67,32 +67,42 @@ def _first_line(first: str, indent: str) -> Reindent:
     return apply
 
 
-def carries_indent(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> bool:
+def carries_indent(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> bool | None:
     """Tell whether the replacement has the file's indentation already, although the quote has not.
 
-    The lines that both texts have in common tell it, wherever the file indents them otherwise than the quote; where
-    there are none, the least indentation of either side does.
+    Two signs tell it: the lines that both texts have in common, wherever the file indents them otherwise than the
+    quote, and the least indentation of either side. None = they disagree.
     """
-    shifted = [(quoted, stands) for quoted, stands in pairs if indent_of(quoted) != indent_of(stands)]
     filled = [line for line in new if line.strip()]
-    if not shifted or not filled or _only_first_lost(pairs, new):
+    if not filled or _only_first_lost(pairs, new) or all(indent_of(q) == indent_of(s) for q, s in pairs):
         return False
-    as_quoted = as_stands = 0
-    for quoted, stands, line in _in_common(pairs, filled):
-        if indent_of(quoted) != indent_of(stands):
-            as_quoted += indent_of(line) == indent_of(quoted)
-            as_stands += indent_of(line) == indent_of(stands)
-    if as_quoted != as_stands:
-        return as_stands > as_quoted
-    own = min(width(indent_of(line)) for line in filled)
-    quoted_least = min(width(indent_of(quoted)) for quoted, _ in pairs if quoted.strip())
-    stands_least = min(width(indent_of(stands)) for _, stands in pairs if stands.strip())
-    if quoted_least != stands_least:
-        return own == stands_least
-    # Both begin at the margin: indentation that only one of them uses decides.
+    by_lines, by_margin = _sign_of_lines(pairs, filled), _sign_of_margin(pairs, filled)
+    if by_lines * by_margin < 0:
+        return None
+    if by_lines or by_margin:
+        return by_lines + by_margin > 0
+    # Indentation that only one side uses decides.
     quoted_all, stands_all = ({indent_of(line) for line in side} for side in zip(*pairs, strict=True))
     indents = [indent_of(line) for line in filled]
     return sum(i in stands_all - quoted_all for i in indents) > sum(i in quoted_all - stands_all for i in indents)
+
+
+def _sign_of_lines(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> int:
+    """Return 1 when more of the common lines are indented as in the file, -1 as in the quote, 0 neither."""
+    votes = 0
+    for quoted, stands, line in _in_common(pairs, new):
+        if indent_of(quoted) != indent_of(stands):
+            votes += (indent_of(line) == indent_of(stands)) - (indent_of(line) == indent_of(quoted))
+    return (votes > 0) - (votes < 0)
+
+
+def _sign_of_margin(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> int:
+    """Return 1 when the least indented new line is as deep as the file's, -1 as the quote's, 0 both or neither."""
+    own = min(width(indent_of(line)) for line in new)
+    quoted, stands = (
+        min(width(indent_of(line)) for line in side if line.strip()) for side in zip(*pairs, strict=True)
+    )
+    return (own == stands) - (own == quoted)
 
 
 def _in_common(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> Iterator[tuple[str, str, str]]:

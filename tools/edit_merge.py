@@ -26,7 +26,10 @@ def merged(file: Lines, match: Match, old: Sequence[str], new: Sequence[str], ne
         new_end: line end of lines that are put in.
     """
     pairs = [(line, file.texts[place]) for line, place in zip(old, match.pairs, strict=True) if place is not None]
-    if carries_indent(pairs, new):
+    carried = carries_indent(pairs, new)
+    if carried is None:
+        return None
+    if carried:
         # The replacement speaks of the file's lines, so it is compared with them.
         places = zip(old, match.pairs, strict=True)
         old = [line if at is None else indent_of(file.texts[at]) + line.lstrip() for line, at in places]

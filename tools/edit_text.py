@@ -163,10 +163,10 @@ class _Ladder:
         after = "" if quote.old.endswith("\n") else file.texts[last - 1][place + len(quote.old) - starts[last - 1] :]
         match = Match(first, last, tuple(range(first, last)))
         old, new = _lines(quote.old), _lines(quote.new)
+        if not before.strip() and (there := self._there(old, new, without_indent, match)):
+            return _already(there.first)
         if before and not before.strip() and not after and quote.old[0] != "\n":
             # Quoted without its whole indentation, which belongs to the line all the same.
-            if there := self._there(old, new, without_indent, match):
-                return _already(there.first)
             result = self._applied(quote, stage, match, old, new)
             if not (isinstance(result, EditError) and result.reason == "indentation"):
                 return result
