@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAYERS := core configs llm retrieval tools context nodes graphs runs app cli
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-fast chaos lint types bench format clean
+.PHONY: demo test test-fast chaos lint types bench bench-edits bench-repos format clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -48,6 +48,17 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# Damaged edits from the history of public repositories. BENCH_REPOS is a folder of clones, which bench-repos makes
+# where there is internet; BENCH_SET is tune or report; BENCH_AIDER an interpreter that has aider-chat, to compare.
+BENCH_REPOS ?= build/bench-repos
+BENCH_SET ?= report
+bench-edits: $(VENV)/.dev
+	$(BIN)/python -m bench.edit_cases --repos "$(BENCH_REPOS)" --set $(BENCH_SET) \
+	$(if $(BENCH_SEED),--seed $(BENCH_SEED)) $(if $(BENCH_AIDER),--aider-python "$(BENCH_AIDER)")
+
+bench-repos: $(VENV)/.base
+	$(BIN)/python -m bench.edit_cases.sets "$(BENCH_REPOS)"
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

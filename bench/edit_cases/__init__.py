@@ -1,0 +1,1 @@
+"""Edits as models make them, damaged in known ways, from the real history of public repositories."""
