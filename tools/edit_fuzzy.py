@@ -15,6 +15,8 @@ from .edit_match import FileIndex, Match, core
 
 MIN_LINES = 3
 """Quotes with fewer lines that are not blank carry too little to be recognised by."""
+MIN_LINES_AROUND = 5
+"""The same, where a line of code says something else."""
 MIN_LINE_SCORE = 0.6
 MIN_EXACT_SHARE = 0.5
 MIN_RIVAL_SCORE = 0.5
@@ -69,7 +71,7 @@ def likeness(quoted: str, stands: str) -> float:
 
 
 def is_slip(quoted: str, stands: str) -> bool:
-    """Tell whether two lines differ by slips of the keyboard alone: a letter doubled, dropped or swapped inside a word.
+    """Tell whether two lines differ by slips of the keyboard alone: letters doubled, dropped or swapped in a word.
 
     First and last letter have to be the same, so that neither a plural nor a prefix passes for a slip.
     """
@@ -94,10 +96,10 @@ def is_slip(quoted: str, stands: str) -> bool:
 def _is_held(lines: Sequence[str], number: int, stands: str) -> bool:
     """Tell whether a line of context that says something else may be a misquote.
 
-    It has to lie between other lines: at the edge of the quote it may as well be what tells this place from the one that
-    is meant. A comment may stand anywhere.
+    It has to lie between other lines: at the edge of the quote it may as well be what tells this place from the one
+    that is meant. A comment may stand anywhere.
     """
-    if 0 < number < len(lines) - 1:
+    if 0 < number < len(lines) - 1 and sum(1 for line in lines if line.strip()) >= MIN_LINES_AROUND:
         return True
     marks = [_COMMENT.match(line) for line in (lines[number], stands)]
     return all(marks) and marks[0][1] == marks[1][1]

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .edit_lines import TAB_COLUMNS, indent_of, width
 
-Reindent = Callable[[str], str]
-"""Gives a new line with the indentation that it has to have in the file."""
+_OPENERS = (":", "{", "(", "[", "=>", "->", "do", "then")
+
+Reindent = Callable[[str, int], str]
+"""Gives a new line, with its number in the replacement, the indentation that it has to have in the file."""
 
 
 def reindent(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> Reindent | None:
@@ -25,7 +27,11 @@ def reindent(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> Reindent |
     if all(quoted == stands for quoted, stands in known):
         return _unchanged
     if _only_first_lost(pairs, new):
-        return _first_line(new[0], known[0][1]) if new else _unchanged
+        return _first_line(known[0][1])
+    if _lost_first(known):
+        common = _in_common(pairs[1:], new[1:])
+        is_dedented = any(width(indent_of(line)) < width(indent_of(stands)) for _, stands, line in common)
+        return _first_line(known[0][1]) if new and not is_dedented and _begins_alike(new, known[0][1]) else _unchanged
     mapping: dict[str, str] = {}
     for quoted, stands in known:
         if mapping.setdefault(quoted, stands) != stands:
@@ -33,36 +39,36 @@ def reindent(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> Reindent |
     return _mapped(mapping)
 
 
-def _unchanged(line: str) -> str:
+def _unchanged(line: str, number: int) -> str:
     return line
 
 
+def _lost_first(known: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether the quote was cut from its first character on: only its first line lost the indentation."""
+    (quoted, stands), *others = known
+    return not quoted and bool(stands) and bool(others) and all(one == other for one, other in others)
+
+
 def _only_first_lost(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> bool:
-    """Tell whether the quote was cut from its first character on, so that only its first line lost the indentation."""
-    (quoted, stands), *others = ((indent_of(line), indent_of(of_file)) for line, of_file in pairs if line.strip())
-    if quoted or not stands or not pairs[0][0].strip():
+    """Tell the same of a quote of one line, by the lines below it in the replacement."""
+    (quoted, stands), *others = pairs
+    if others or indent_of(quoted) or not indent_of(stands):
         return False
-    if others:
-        return all(one == other for one, other in others)
-    # One line: the lines below it in the replacement tell what the model had in mind.
-    below = [line for line in new[1:] if line.strip()]
-    if not below or indent_of(new[0]):
-        return False
-    deep = [width(indent_of(line)) for line in below]
-    if min(deep) < width(stands):
-        return False
-    return deep[0] > width(stands) or not new[0].rstrip().endswith((":", "{", "(", "[", "=>", "->", "do", "then"))
+    below = [width(indent_of(line)) for line in new[1:] if line.strip()]
+    return bool(below) and min(below) >= width(indent_of(stands)) and _begins_alike(new, indent_of(stands))
 
 
-def _first_line(first: str, indent: str) -> Reindent:
-    pending = [first]
+def _begins_alike(new: Sequence[str], stands: str) -> bool:
+    """Tell whether the replacement's first line lost the indentation `stands`, by the line below it."""
+    below = next((line for line in new[1:] if line.strip()), None)
+    if indent_of(new[0]) or below is None:
+        return not indent_of(new[0])
+    return width(indent_of(below)) > width(stands) or not new[0].rstrip().endswith(_OPENERS)
 
-    def apply(line: str) -> str:
-        # Only the very first line of the replacement was cut; an equal line further down was not.
-        if pending and line == pending[0]:
-            pending.clear()
-            return line if indent_of(line) else indent + line
-        return line
+
+def _first_line(indent: str) -> Reindent:
+    def apply(line: str, number: int) -> str:
+        return line if number or not line.strip() else indent + line
 
     return apply
 
@@ -74,7 +80,10 @@ def carries_indent(pairs: Sequence[tuple[str, str]], new: Sequence[str]) -> bool
     quote, and the least indentation of either side. None = they disagree.
     """
     filled = [line for line in new if line.strip()]
-    if not filled or _only_first_lost(pairs, new) or all(indent_of(q) == indent_of(s) for q, s in pairs):
+    known = [(indent_of(line), indent_of(stands)) for line, stands in pairs if line.strip()]
+    if not filled or all(one == other for one, other in known):
+        return False
+    if _lost_first(known) or _only_first_lost(pairs, new):
         return False
     by_lines, by_margin = _sign_of_lines(pairs, filled), _sign_of_margin(pairs, filled)
     if by_lines * by_margin < 0:
@@ -119,9 +128,9 @@ def _mapped(mapping: dict[str, str]) -> Reindent:
     """Return the map from the quote's indentation to the file's, continued beyond what the quote shows."""
     by_width = sorted((width(quoted), quoted) for quoted in mapping)
 
-    def apply(line: str) -> str:
+    def apply(line: str, number: int) -> str:
         if not line.strip():
-            return line
+            return ""
         indent = indent_of(line)
         if indent in mapping:
             return mapping[indent] + line[len(indent) :]

@@ -16,7 +16,7 @@ TAB_COLUMNS = 4
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A text as lines, `texts` without their ends, `ends` beside them: "\\n", "\\r\\n", or "" after the last line only.
+    """A text as lines: `texts` without their ends, `ends` beside them: "\\n", "\\r\\n", or "" after the last one.
 
     A text that ends with a line end has no empty line behind it; "" has no lines.
     """
@@ -70,7 +70,7 @@ def without_indent(line: str) -> str:
 
 
 def without_blanks(line: str) -> str:
-    """Return a line without any blank, its characters in their compatible form (full and half width alike, composed)."""
+    """Return a line without any blank, in compatible characters (full and half width alike, composed)."""
     packed = "".join(line.split())
     return packed if packed.isascii() else "".join(unicodedata.normalize("NFKC", packed).split())
 

@@ -100,7 +100,7 @@ class _Written:
         for offset, line in enumerate(self._new[j1:j2]):
             line = self._with_file_text(line, i1, i2)
             if self._indented is not None:
-                lines.append(self._indented(line))
+                lines.append(self._indented(line, j1 + offset))
                 continue
             place = self._match.pairs[i1 + offset] if i2 - i1 == j2 - j1 else None
             if place is None and line.strip():

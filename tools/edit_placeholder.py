@@ -15,20 +15,26 @@ _COMMENT = re.compile(rf"\s*{_OPEN}(?P<said>.*?){_CLOSE}?\s*\Z")
 # The mark may stand in brackets: [...], <...>, {{ ... }}.
 _BRACKETED = re.compile(r"\s*[\[<({]{1,2}(?P<said>.*?)[\])>}]{1,2}\s*\Z")
 _DOTS = re.compile(r"\.\.\.+|…+")
-# What says that code is left out. One of them is enough where dots stand beside it.
-_KEYS = frozenset(
-    "rest remaining remainder remains remain existing exists unchanged same previous original omitted truncated elided snip "
-    "snipped unmodified before untouched".split()
-)
-# Words that a placeholder may have besides; a comment that says anything else is a comment.
-_FILLERS = frozenset(
-    "the a an of this that your our all any other others more code codes file files function functions method methods class "
-    "classes implementation implementations module script body block content contents logic line lines import imports "
-    "field fields test tests case cases definition definitions here goes go follows follow stays stay is are be as and "
-    "above below after for brevity clarity else everything nothing no not change changes changed keep kept leave left part "
-    "parts section sections etc continues continue with in to it its stuff things statements declarations properties".split()
-)
+_KEY_WORDS = """
+rest remaining remainder remains remain existing exists unchanged same previous original omitted truncated elided
+snip snipped unmodified before untouched
+"""
+_FILLING_WORDS = """
+the a an of this that your our all any other others more code codes file files function functions method methods
+class classes implementation implementations module script body block content contents logic line lines import
+imports field fields test tests case cases definition definitions here goes go follows follow stays stay is are be as
+and above below after for brevity clarity else everything nothing no not change changes changed keep kept leave left
+part parts section sections etc continues continue with in to it its stuff things statements declarations properties
+"""
+_KEYS = frozenset(_KEY_WORDS.split())
+"""What says that code is left out. One of them is enough where dots stand beside it."""
+_FILLERS = frozenset(_FILLING_WORDS.split())
+"""Words that a placeholder may have besides; a comment that says anything else is a comment."""
 _JAPANESE = re.compile(r"省略|既存の|残りの|以下同様|変更なし|変更無し|そのまま|中略|後略|前略|以下略|同じ")
+_BLOCK_OPENER = re.compile(
+    r"(?:(?:async\s+)?(?:def|class|if|elif|else|for|while|with|try|except|finally|match|case)\b|\)).*:(?:\s*#.*)?\Z"
+    r"|.*(?:\"\"\"|''')\Z"
+)
 _FRAME = " .,;:!()[]{}<>/*#-=~\"'"
 _SIGNS = re.compile(r"[=(){}\[\];$@&|+<>\\\d]")
 _WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
@@ -86,7 +92,7 @@ def _goes_on(lines: Sequence[str], number: int) -> bool:
 def _is_whole_body(lines: Sequence[str], number: int) -> bool:
     """Tell whether dots are the only statement of a Python block, as in a stub or a protocol."""
     before = [line.strip() for line in lines[:number] if line.strip() and not line.lstrip().startswith("#")]
-    if not before or not before[-1].endswith((":", '"""', "'''")):
+    if not before or not _BLOCK_OPENER.match(before[-1]):
         return False
     after = [line for line in lines[number + 1 :] if line.strip()]
     depth = len(lines[number]) - len(lines[number].lstrip())

@@ -1,7 +1,7 @@
 """Applying an edit to a text: one pure function that finds the quoted place by a ladder of stages, or refuses.
 
-Every stage has to find exactly one place; two end the ladder, since a more lenient stage could only guess. Called by the
-editing tools; bench/ measures it by itself.
+Every stage has to find exactly one place; two end the ladder, since a more lenient stage could only guess. Called by
+the editing tools; bench/ measures it by itself.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class EditError:
 def apply_edit(text: str, old: str, new: str, near_line: int | None = None) -> EditResult | EditError:
     """Return the text with the one place that `old` quotes replaced by `new`, or why nothing was changed.
 
-    Line ends do not count in the comparison, and the text keeps its own. Lines that `old` and `new` have in common keep
-    the text's own bytes. A quote of whole lines may lack the last line end on either side.
+    Line ends do not count in the comparison, and the text keeps its own. Lines that `old` and `new` have in common
+    keep the text's own bytes. A quote of whole lines may lack the last line end on either side.
 
     Args:
         near_line: 1-indexed line that chooses between equal places when one is clearly nearer; None = none is chosen.
@@ -129,9 +129,10 @@ class _Ladder:
 
     def climb(self, quote: Quote) -> EditResult | EditError:
         forms = unwrapped_forms(quote)
-        for form in forms:
-            if (found := self._exact(form)) is not None:
-                return found
+        for whole_lines in (True, False):
+            for form in forms:
+                if (found := self._exact(form, whole_lines)) is not None:
+                    return found
         forms = [form for form in forms if not form.only_exact and form.old.strip()]
         for stage, key, places_of in _STAGES:
             for form in forms:
@@ -143,8 +144,13 @@ class _Ladder:
                 return found
         return self._already_there(forms) or self._fuzzy(forms[:1]) or self._not_found(forms[-1])
 
-    def _exact(self, quote: Quote) -> EditResult | EditError | None:
-        """Replace the quote where it stands to the letter, also inside of a line; None = it does not."""
+    def _exact(self, quote: Quote, whole_lines: bool) -> EditResult | EditError | None:
+        """Replace the quote where it stands to the letter; None = it does not.
+
+        Args:
+            whole_lines: it has to begin and end with a line. Looked for in every form of the quote before any form is
+                looked for inside of lines, where a form that lost too much would be found as well.
+        """
         stage: Stage = "unwrapped" if quote.wrappers else "exact"
         file = self._file
         plain = "\n".join(file.texts) + ("\n" if file.ends and file.ends[-1] else "")
@@ -153,14 +159,18 @@ class _Ladder:
             return None
         starts = line_starts(file.texts)
         place = self._one_place(plain, starts, places, quote)
+        if place is None and whole_lines and quote.wrappers:
+            return None
         if place is None:
             return self._ambiguous(stage, [line_at(starts, place) for place in places])
-        if _holds_already(plain, place, quote.old, quote.new):
-            return _already(line_at(starts, place))
         first = line_at(starts, place)
         last = line_at(starts, place + len(quote.old) - 1) + 1
         before = file.texts[first][: place - starts[first]]
         after = "" if quote.old.endswith("\n") else file.texts[last - 1][place + len(quote.old) - starts[last - 1] :]
+        if whole_lines and (before or after):
+            return None
+        if _holds_already(plain, place, quote.old, quote.new):
+            return _already(first)
         match = Match(first, last, tuple(range(first, last)))
         old, new = _lines(quote.old), _lines(quote.new)
         if not before.strip() and (there := self._there(old, new, without_indent, match)):
@@ -248,11 +258,9 @@ class _Ladder:
         for match, old, new in parts:
             pieces = merged(self._file, match, old, new, self._new_end(match))
             if pieces is None:
-                return EditError(
-                    "indentation",
-                    f"old_text lost its indentation, so that of new_text is not clear. {self._shown(old, match.first)}",
-                    (match.first + 1,),
-                )
+                shown = shown_region(self._index, old, match.first)
+                message = f"it is not clear how new_text is to be indented. Quote with the indentation:\n{shown}"
+                return EditError("indentation", message, (match.first + 1,))
             changes.append((match, pieces))
         lines = _replaced(self._file, changes)
         if (lines.texts, lines.ends) == (self._file.texts, self._file.ends):
@@ -319,7 +327,10 @@ class _Ladder:
     def _ambiguous(self, stage: Stage, lines: Sequence[int]) -> EditError:
         shown = ", ".join(str(line + 1) for line in lines) + (" and more" if len(lines) == MAX_PLACES else "")
         how = "" if stage in ("exact", "unwrapped") else " (blanks aside)"
-        message = f"old_text stands at several places{how}, lines {shown}. Quote more lines around the one you mean."
+        message = (
+            f"old_text stands at several places{how}, lines {shown}. "
+            "Quote more lines around the one you mean, or add near_line."
+        )
         return EditError("ambiguous", message, tuple(line + 1 for line in lines))
 
     def _not_found(self, quote: Quote) -> EditError:
@@ -330,12 +341,10 @@ class _Ladder:
                 "old_text does not stand in the file, nor anything like it. Read the file, then quote it exactly."
             )
             return EditError("not_found", message)
-        shown = "\n".join(self._shown(lines, first) for first in regions)
-        message = f"old_text does not stand in the file. Most like it ({{+only you wrote+}}, [-only the file has-]):\n{shown}"
+        shown = "\n".join(shown_region(self._index, lines, first) for first in regions)
+        marks = "{+only you wrote+}, [-only the file has-]"
+        message = f"old_text does not stand in the file. Most like it ({marks}):\n{shown}"
         return EditError("not_found", message, tuple(first + 1 for first in regions))
-
-    def _shown(self, lines: Sequence[str], first: int) -> str:
-        return shown_region(self._index, lines, first)
 
 
 def _body(text: str) -> str:

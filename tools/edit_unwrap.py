@@ -1,6 +1,6 @@
 """Wrappers that models put around a quote by mistake: fences, line numbers, escapes. Undone on both texts alike.
 
-Called by edit_text.py. A wrapper is only a guess, so it counts only where the unwrapped quote then stands in the file.
+Called by edit_text.py. A wrapper is a guess, so it counts only where the quote without it stands in the file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MAX_WRAPPERS = 3
 """How many wrappers around one another are undone."""
 
 _FENCE = re.compile(r"\A\s*(`{3,}|~{3,})[^\n`]*\n(.*?)\n?[ \t]*\1[ \t]*\n?\Z", re.DOTALL)
-_NUMBERED = re.compile(r"[ \t]*(?:L|[Ll]ine )?(\d{1,7})(?:\t| *[|│→:]|-(?=[ \t]|$))(.*)\Z")
+_NUMBERED = re.compile(r"[ \t]*(?:L|[Ll]ine )?(\d{1,7})(\t| *[|│→:]|-(?=[ \t]|$))(.*)\Z")
 _CURLY = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "‚": "'", "–": "-", "\u00a0": " "})
 _ESCAPE = re.compile(r"\\(n|t|r|\"|'|\\|/|u[0-9a-fA-F]{4})")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\", "/": "/"}
@@ -76,7 +76,10 @@ def _line_numbers(quote: Quote) -> Quote | None:
 def _spaced_line_numbers(quote: Quote) -> Quote | None:
     """Undo numbers of the form "12 | text", where the blank behind the mark belongs to it."""
     inner = _line_numbers(quote)
-    if inner is None or not all(line.startswith(" ") or not line for line in inner.old.split("\n")):
+    marks = [match.group(2) for line in quote.old.split("\n") if (match := _NUMBERED.match(line))]
+    if inner is None or any(mark in ("|", "│", "\t") for mark in marks):
+        return None
+    if not all(line.startswith(" ") or not line for line in inner.old.split("\n")):
         return None
     _, numbers = _numbered(quote.new)
     new = [
@@ -90,7 +93,7 @@ def _spaced_line_numbers(quote: Quote) -> Quote | None:
 def _numbered(text: str) -> tuple[list[str], list[int | None]]:
     """Return the lines of a text without the numbers before them, and these numbers; None = the line has none."""
     read = [(line, _NUMBERED.match(line)) for line in text.split("\n")]
-    lines = [line if match is None else match.group(2) for line, match in read]
+    lines = [line if match is None else match.group(3) for line, match in read]
     return lines, [None if match is None else int(match.group(1)) for _, match in read]
 
 
@@ -123,8 +126,8 @@ def _inner(quote: Quote, wrapper: str, old: str, new: str) -> Quote:
 
 _UNDO: tuple[Callable[[Quote], Quote | None], ...] = (
     _fence,
-    _line_numbers,
     _spaced_line_numbers,
+    _line_numbers,
     _entities,
     _curly_quotes,
     _double_escapes,

@@ -33,6 +33,12 @@ def region_diff(before: Lines, after: Lines, changes: Sequence[tuple[Match, list
     return "\n".join(hunks)
 
 
+def text_diff(before: str, after: str) -> str:
+    """Return the hunks of a unified diff of two texts, without the names of files."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=CONTEXT_LINES, lineterm="")
+    return "\n".join(line for line in lines if not line.startswith(("--- ", "+++ ")))
+
+
 def _moved(line: str, old: int, new: int) -> str:
     header = _HEADER.fullmatch(line)
     if header is None:
