@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..core.hits import Source
+from ..core.hits import Hit, Source
 from ..core.messages import Message
 from ..core.ports import Retriever, TokenCounter
 from .blocks import Block, cut_to_tokens, hits_text, map_text
@@ -59,30 +59,32 @@ class TurnAssembler:
 
     def first_message(self, role_text: str, task: str, budget: Budget, extra: Sequence[Block] = ()) -> Message:
         """Return the first user message. `task` is also the query of the map and of every search."""
+        code = self._found(task, budget.code, "code")
         blocks = [
             Block("project_memory", self._memory_text(budget.memory)),
-            Block("repo_map", self._found(task, budget.repo_map, "map")),
-            Block("code", self._found(task, budget.code, "code")),
-            Block("documents", self._found(task, budget.docs, "docs")),
+            Block("repo_map", map_text(self._found(task, budget.repo_map, "map"))),
+            Block("code", hits_text(code)),
+            Block("documents", hits_text(self._found(task, budget.docs, "docs"))),
             *extra,
             Block("task", task),
             Block("reminder", self._reminder()),
         ]
-        return Message("user", "\n\n".join([role_text, *(block.render() for block in blocks if block.text.strip())]))
+        text = "\n\n".join([role_text, *(block.render() for block in blocks if block.text.strip())])
+        return Message("user", text, seen={hit.path: hit.doc_sha256 for hit in code})
 
     def cut(self, text: str, budget: int) -> str:
         """Return the text cut to whole lines within a token budget."""
         return cut_to_tokens(text, budget, self.counter)
 
-    def _found(self, query: str, budget: int, source: Source) -> str:
+    def _found(self, query: str, budget: int, source: Source) -> list[Hit]:
         if budget <= 0:
-            return ""
+            return []
         render = map_text if source == "map" else hits_text
         hits = self._retriever.retrieve(query, budget, (source,))
         # The retriever counts the passages alone; their headings have to fit as well.
         while hits and self.counter.count(render(hits)) > budget:
             hits = hits[:-1]
-        return render(hits)
+        return hits
 
     def _memory_text(self, budget: int) -> str:
         text = "\n\n".join(f"## {file.path}\n{file.text.strip()}" for file in self._memory)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Category = Literal["read", "edit", "shell", "agent", "network", "mcp"]
+Review = Literal["", "inexact", "conflict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class ToolResult:
         exit_code: of a command; None for anything else.
         full_output: blob id of the uncut output; "" when `text` is all of it.
         todos: the new to-do list when the call replaced it; None = untouched.
+        seen: what `text` shows of files: SHA-256 hex of the whole content, by workspace-relative posix path.
     """
 
     text: str
@@ -32,6 +34,7 @@ class ToolResult:
     exit_code: int | None = None
     full_output: str = ""
     todos: tuple[dict[str, str], ...] | None = None
+    seen: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -41,6 +44,7 @@ class ToolResult:
             "exit_code": self.exit_code,
             "full_output": self.full_output,
             "todos": None if self.todos is None else [dict(todo) for todo in self.todos],
+            "seen": dict(self.seen),
         }
 
     @staticmethod
@@ -53,6 +57,7 @@ class ToolResult:
             exit_code=data["exit_code"],
             full_output=data["full_output"],
             todos=None if todos is None else tuple(todos),
+            seen=data.get("seen", {}),
         )
 
 
@@ -65,12 +70,17 @@ class FileWrite:
         pre_sha: SHA-256 hex of the bytes this was planned against; None = the file must not exist yet.
         post: the complete new content.
         summary: what the model is told once it is written.
+        review: why a person should see it even where edits run unasked: "inexact" = the quoted place was recognised
+            by likeness; "conflict" = it replaces what somebody changed since the file was read; "" = no reason.
+        note: what a person reads above the diff; "" = nothing.
     """
 
     path: str
     pre_sha: str | None
     post: bytes
     summary: str
+    review: Review = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,10 @@ Effect = FileWrite | Command | Spawn | Nothing
 
 
 def effect_to_dict(effect: FileWrite | Command) -> dict[str, Any]:
-    """Return the JSON form a journal keeps; a write's bytes are left out, they belong into the blobs."""
+    """Return the JSON form a journal keeps.
+
+    A write's bytes are left out, they belong into the blobs; so is what concerned its approval, which is over then.
+    """
     if isinstance(effect, FileWrite):
         return {"kind": "write", "path": effect.path, "pre_sha": effect.pre_sha, "summary": effect.summary}
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,6 +33,7 @@ class Message:
         calls: tool calls of an assistant message, in the order the model gave them; () for every other role.
         call_id, tool_name: of a tool message, the call it answers; "" otherwise.
         thinking: the model's reasoning, kept for the record and never sent back.
+        seen: what the content shows of files, as in ToolResult; never sent.
     """
 
     role: Role
@@ -40,6 +42,7 @@ class Message:
     call_id: str = ""
     tool_name: str = ""
     thinking: str = ""
+    seen: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form kept in checkpoints; empty fields are left out."""
@@ -49,6 +52,8 @@ class Message:
         for name in ("call_id", "tool_name", "thinking"):
             if value := getattr(self, name):
                 data[name] = value
+        if self.seen:
+            data["seen"] = dict(self.seen)
         return data
 
     @staticmethod
@@ -60,6 +65,7 @@ class Message:
             call_id=data.get("call_id", ""),
             tool_name=data.get("tool_name", ""),
             thinking=data.get("thinking", ""),
+            seen=data.get("seen", {}),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,6 +30,11 @@ class Question:
     payload: dict[str, Any] = field(default_factory=dict)
     headless: str | None = None
     id: str = ""
+
+    def digest(self) -> str:
+        """Return a SHA-256 hex of what a person is shown, so that an answer can be held to it."""
+        shown = [self.kind, self.node, self.text, self.choices, self.payload]
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -61,16 +68,24 @@ class Answer:
     """An answer: one of the choices, and a value where the question edits one (None = unedited).
 
     `reason` is what a person added for the model; `by` tells a person's answer from the question's own headless one.
+    `to` is the digest of the question that was shown; "" = not known.
     """
 
     choice: str
     value: Any = None
     reason: str = ""
     by: AnsweredBy = "person"
+    to: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return {"choice": self.choice, "value": self.value, "reason": self.reason, "by": self.by}
+        return {"choice": self.choice, "value": self.value, "reason": self.reason, "by": self.by, "to": self.to}
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Answer:
-        return Answer(data["choice"], data.get("value"), data.get("reason", ""), data.get("by", "person"))
+        return Answer(
+            data["choice"],
+            data.get("value"),
+            data.get("reason", ""),
+            data.get("by", "person"),
+            data.get("to", ""),
+        )

@@ -23,6 +23,7 @@ class ToolContext:
         offered: names of the tools the calling agent has, for spawn_agent.
         todos: the agent's current to-do list.
         changes: what this run changed so far; None outside a run.
+        seen: what the conversation shows of files, SHA-256 hex by path; None = there is no conversation.
     """
 
     workspace: Path
@@ -31,6 +32,7 @@ class ToolContext:
     offered: tuple[str, ...] = ()
     todos: tuple[Mapping[str, str], ...] = ()
     changes: Changes | None = None
+    seen: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ class AgentLoop:
         todos = [result.todos for result in results if result.todos is not None]
         update: AgentState = {
             "messages": [
-                Message("tool", result.text, call_id=call.id, tool_name=call.name).to_dict()
+                Message("tool", result.text, call_id=call.id, tool_name=call.name, seen=result.seen).to_dict()
                 for call, result in zip(batch, results, strict=True)
             ],
             "pending": [call.to_dict() for call in pending[len(batch) :]],
@@ -238,6 +238,7 @@ class AgentLoop:
             offered=tuple(self._specs),
             todos=tuple(state.get("todos") or ()),
             changes=self._deps.changes,
+            seen=_seen(state["messages"]),
         )
 
     def _spawn_refusal(self, state: AgentState, call: ToolCall) -> str:
@@ -277,6 +278,14 @@ def ask_person(question: Question) -> Answer:
     LangGraph runs the asking node again from its top once there is an answer.
     """
     return Answer.from_dict(interrupt(question.to_dict()))
+
+
+def _seen(messages: list[dict[str, Any]]) -> dict[str, str]:
+    """Return what the conversation shows of files; the latest message counts."""
+    seen: dict[str, str] = {}
+    for message in messages:
+        seen.update(message.get("seen") or {})
+    return seen
 
 
 def call_summary(call: ToolCall) -> str:

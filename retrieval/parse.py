@@ -78,7 +78,7 @@ def parse_definitions(language: str, text: str) -> Parsed:
     if not language:
         return Parsed(())
     source = text.encode()
-    tree = _parse(language, source)
+    tree = parse_tree(language, source)
     if tree is None:
         return Parsed((), f"gave up parsing it as {language}")
     symbols = _read_symbols(language, tree, source)
@@ -95,7 +95,7 @@ def extractor_id() -> str:
     return digest.hexdigest()[:16]
 
 
-def _parse(language: str, source: bytes) -> Tree | None:
+def parse_tree(language: str, source: bytes) -> Tree | None:
     """Return the tree, or None when the parser takes far more steps than any file of this size should need."""
     from tree_sitter import Parser
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from langgraph.errors import GraphDrained
@@ -140,7 +140,7 @@ class Runner:
         for interrupt in snapshot.interrupts:
             question = Question.from_dict({**interrupt.value, "id": interrupt.id})
             if answer := self._answer(question):
-                answers[interrupt.id] = answer.to_dict()
+                answers[interrupt.id] = replace(answer, to=question.digest()).to_dict()
         return answers or None
 
     def _answer(self, question: Question) -> Answer | None:

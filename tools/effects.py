@@ -154,6 +154,8 @@ class Effects:
             return decision.reason if decision.verdict == "deny" else ""
         before = read_inside(self._workspace, effect.path) if isinstance(effect, FileWrite) else None
         answer = _asked(approval_question(effect, ref.agent, before), ask)
+        if answer.choice == "no" and isinstance(effect, FileWrite) and effect.review == "conflict":
+            return f"{effect.path} was changed by someone else where you edit it; nothing was written. Read it again."
         if answer.choice == "no":
             return "The user declined this" + (f": {answer.reason}" if answer.reason else ". Ask what to do instead.")
         if answer.choice == "always":
@@ -271,7 +273,7 @@ class Effects:
 
 
 def _written(effect: FileWrite) -> ToolResult:
-    return ToolResult(effect.summary, files=(effect.path,))
+    return ToolResult(effect.summary, files=(effect.path,), seen={effect.path: _sha(effect.post) or ""})
 
 
 def _sha(data: bytes | None) -> str | None:
@@ -281,14 +283,15 @@ def _sha(data: bytes | None) -> str | None:
 def _asked(question: Question, ask: Ask) -> Answer:
     """Return the answer to this very question.
 
-    A call that goes on after a kill is asked again from its top, and what comes first then may be the answer to an
-    earlier question of it (the approval before a recovery): such answers are passed over.
+    A call that goes on after a question is asked again from its top, and what comes first then may be the answer to
+    an earlier question of it (the approval before a recovery), or to one that showed something else (the file was
+    changed before the answer came): such answers are passed over, and this question is put.
 
     Raises:
         ValueError: the answers are none of the choices.
     """
     for _ in range(_MAX_STALE + 1):
         answer = ask(question)
-        if answer.choice in question.choices:
+        if answer.choice in question.choices and answer.to in ("", question.digest()):
             return answer
     raise ValueError(f"{answer.choice!r} is no answer to a question with the choices {question.choices}")

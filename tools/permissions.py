@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 from ..core.effects import Category, Command, Effect, FileWrite, Nothing, Spawn
 from ..core.questions import Question
+from ..core.texts import visible
 from .paths import is_protected
 from .showing import show_effect
 
@@ -54,8 +55,13 @@ def decide(effect: Effect, category: str, mode: str, grants: Container[str]) -> 
         return Decision(
             "deny", "This run is in plan mode: files are not changed and no command runs. Read and plan only."
         )
+    review = effect.review if isinstance(effect, FileWrite) else ""
+    if review == "conflict":
+        return Decision("ask", "it would replace what somebody changed since the file was read")
     if mode == "auto":
         return Decision("allow", "mode auto")
+    if review == "inexact":
+        return Decision("ask", "the quoted place was recognised by likeness only")
     if mode == "auto-edit" and reach == "edit":
         return Decision("allow", "mode auto-edit")
     if grant_for(effect) in grants:
@@ -88,4 +94,10 @@ def approval_question(effect: FileWrite | Command, node: str, before: bytes | No
         before: the file's content now; None = there is no file, or the effect is a command.
     """
     shown = show_effect(effect, before)
-    return Question("approval", node, f"{shown.title}\n{shown.body}", APPROVAL_CHOICES, shown.payload)
+    text = f"{shown.title}\n{shown.body}"
+    if not isinstance(effect, FileWrite) or not effect.review:
+        return Question("approval", node, text, APPROVAL_CHOICES, shown.payload)
+    # No "always": each of these is a case of its own. Nobody there to ask must not mean that somebody's work is lost.
+    headless = "no" if effect.review == "conflict" else None
+    text = f"{visible(effect.note)}\n{text}"
+    return Question("approval", node, text, ("yes", "no"), {**shown.payload, "review": effect.review}, headless)

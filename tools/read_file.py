@@ -17,6 +17,8 @@ from .args import ToolArgs
 from .near import did_you_mean, near_files
 from .paths import open_inside, refuse_denied, relative_path, resolve_inside
 from .prompt_text import description
+from .seen import MAX_BYTES as MAX_SEEN_BYTES
+from .seen import note_seen
 
 DEFAULT_LINES = 300
 MAX_BYTES = 16_384
@@ -60,7 +62,8 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
         near = did_you_mean(near_files(ctx.workspace, relative))
         raise ToolError(f"there is no file {args.path!r}.{near}") from err
     with open(descriptor, "rb") as file:
-        head = file.read(WHOLE_BYTES)
+        data = file.read(MAX_SEEN_BYTES)
+        head = data[:WHOLE_BYTES]
         kind = _kind(head, len(head) == WHOLE_BYTES)
         if kind is None:
             raise ToolError(f"{args.path!r} is a binary file; it has no lines to read.")
@@ -69,7 +72,10 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
             piece = _read(text, args)
     if args.offset > max(piece.last, 1):
         raise ToolError(f"{args.path!r} has {piece.last} lines; offset {args.offset} lies behind its end.")
-    return Nothing(ToolResult("\n".join([*piece.lines, *_remarks(piece, kind, args, total)])))
+    text = "\n".join([*piece.lines, *_remarks(piece, kind, args, total)])
+    # Of a larger file not all was read here; it is too large to be edited anyway.
+    seen = note_seen(ctx, relative, data) if len(data) < MAX_SEEN_BYTES else {}
+    return Nothing(ToolResult(text, seen=seen))
 
 
 def _kind(head: bytes, partial: bool) -> FileText | None:

@@ -7,10 +7,36 @@ from types import MappingProxyType
 
 from ..core.errors import UsageError
 from ..core.tool import ToolSpec
-from . import bash, edit_file, git, glob, grep, read_file, search_code, spawn_agent, todo, write_file
+from . import (
+    apply_patch,
+    bash,
+    edit_file,
+    git,
+    glob,
+    grep,
+    multi_edit,
+    read_file,
+    search_code,
+    spawn_agent,
+    todo,
+    write_file,
+)
 from .near import did_you_mean, near_names
 
-_MODULES = (read_file, edit_file, write_file, bash, grep, glob, spawn_agent, search_code, git, todo)
+_MODULES = (
+    read_file,
+    edit_file,
+    write_file,
+    bash,
+    grep,
+    glob,
+    spawn_agent,
+    search_code,
+    git,
+    todo,
+    multi_edit,
+    apply_patch,
+)
 
 TOOLS: Mapping[str, ToolSpec] = MappingProxyType({module.TOOL.name: module.TOOL for module in _MODULES})
 

@@ -24,7 +24,8 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
         return Nothing(
             ToolResult(f"Nothing was found for {args.query!r}. Try other words, or grep for an exact one.")
         )
-    return Nothing(ToolResult("\n\n".join(_shown(hit) for hit in hits)))
+    text = "\n\n".join(_shown(hit) for hit in hits)
+    return Nothing(ToolResult(text, seen={hit.path: hit.doc_sha256 for hit in hits}))
 
 
 def _shown(hit: Hit) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from ..core.effects import Effect, FileWrite, Nothing, ToolResult
 from ..core.errors import ToolError
@@ -11,7 +12,10 @@ from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
 from .paths import read_inside, resolve_for_write
 from .prompt_text import description
+from .region_diff import text_diff
+from .seen import standing
 from .text_files import uses_crlf
+from .three_way import merge
 
 
 class Args(ToolArgs):
@@ -23,17 +27,49 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     """Return the write, or nothing when the file already has exactly this content.
 
     Raises:
-        ToolError: the path may not be written, or the content can not be encoded.
+        ToolError: the path may not be written, its file was never shown, or the content can not be encoded.
     """
     _, relative = resolve_for_write(ctx.workspace, args.path)
     before = read_inside(ctx.workspace, relative)
     post, remark = _bytes(args.content, before)
     if post == before:
         return Nothing(ToolResult(f"{relative} already has exactly this content; nothing was written."))
-    lines = args.content.count("\n") + (not args.content.endswith("\n")) if args.content else 0
+    write = _write(relative, before, post, f"{_count(args.content)} lines, {len(post):,} bytes{remark}")
+    return _merged(write, before, ctx) if before else write
+
+
+def _count(content: str) -> int:
+    return content.count("\n") + (not content.endswith("\n")) if content else 0
+
+
+def _write(relative: str, before: bytes | None, post: bytes, size: str) -> FileWrite:
     verb = "Created" if before is None else "Replaced"
     pre_sha = None if before is None else hashlib.sha256(before).hexdigest()
-    return FileWrite(relative, pre_sha, post, f"{verb} {relative}: {lines} lines, {len(post):,} bytes{remark}.")
+    return FileWrite(relative, pre_sha, post, f"{verb} {relative}: {size}.")
+
+
+def _merged(write: FileWrite, before: bytes, ctx: ToolContext) -> FileWrite:
+    """Return the write with what somebody changed in the file since it was shown kept.
+
+    Raises:
+        ToolError: it was never shown, or what was shown is not known any more.
+    """
+    known = standing(ctx, write.path, before)
+    if known.kind == "seen":
+        return write
+    now, wanted = decode(before), decode(write.post)
+    if known.shown is None or now is None or wanted is None:
+        why = "exists and you have not read it" if known.kind == "unseen" else "changed since you saw it"
+        raise ToolError(f"{write.path} {why}; nothing was written. Read it first, or change a part with edit_file.")
+    merge_of = merge(known.shown.text, now.text, wanted.text)
+    summary = f"{write.summary} It had been changed since you read it:\n{text_diff(wanted.text, merge_of.text)}"
+    return replace(
+        write,
+        post=now.encode(merge_of.text),
+        summary=summary if merge_of.text != wanted.text else write.summary,
+        review="conflict" if merge_of.overlaps else "",
+        note=merge_of.overlaps,
+    )
 
 
 def _bytes(content: str, before: bytes | None) -> tuple[bytes, str]:

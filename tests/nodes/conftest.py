@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -47,6 +48,20 @@ class NoHits:
         return []
 
 
+class WholeFiles:
+    """Shows every file of the repository in the first message, so that an agent may edit it without reading it."""
+
+    def __init__(self, repo: Path) -> None:
+        self._repo = repo
+
+    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+        files = [self._repo / name for name in FILES] if "code" in sources else []
+        return [self._hit(path.name, path.read_bytes()) for path in files if path.exists()]
+
+    def _hit(self, name: str, data: bytes) -> Hit:
+        return Hit(name, name, 1, 1, None, "", data.decode(), 1.0, "code", hashlib.sha256(data).hexdigest())
+
+
 class Sink:
     def __init__(self, store: RunStore, run_id: str) -> None:
         self._store = store
@@ -84,8 +99,11 @@ class Bench:
         )
         self.blobs = BlobStore(store.blobs_folder(self.row.id))
         self.journal = RunJournal(store, self.row.id, self.blobs)
-        self._baseline = baseline(repo, self.blobs)
-        self.changes = RunChanges(repo, self._baseline, self.journal, self.blobs)
+        self.rebase()
+
+    def rebase(self) -> None:
+        """Take the repository as it is now for the one that the run began in."""
+        self.changes = RunChanges(self.repo, baseline(self.repo, self.blobs), self.journal, self.blobs)
 
     def deps(self) -> NodeDeps:
         spawner = SubAgents()
@@ -103,7 +121,7 @@ class Bench:
         deps = NodeDeps(
             model=lambda role: self.chat,
             toolbox=Toolbox(TOOLS, self.repo, self.blobs, NoHits(), effects),
-            assembler=TurnAssembler(NoHits(), EstimatingCounter(), (), lambda: "Today is 2026-01-02."),
+            assembler=TurnAssembler(WholeFiles(self.repo), EstimatingCounter(), (), lambda: "Today is 2026-01-02."),
             events=Sink(self.store, self.row.id),
             gate=RunLimits(self.store, self.row.id, self.run_limits),
             changes=self.changes,
