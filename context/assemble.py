@@ -59,10 +59,10 @@ class TurnAssembler:
 
     def first_message(self, role_text: str, task: str, budget: Budget, extra: Sequence[Block] = ()) -> Message:
         """Return the first user message. `task` is also the query of the map and of every search."""
-        code = self._found(task, budget.code, "code")
+        outlines, code = self._found(task, budget.repo_map, "map"), self._found(task, budget.code, "code")
         blocks = [
             Block("project_memory", self._memory_text(budget.memory)),
-            Block("repo_map", map_text(self._found(task, budget.repo_map, "map"))),
+            Block("repo_map", map_text(outlines)),
             Block("code", hits_text(code)),
             Block("documents", hits_text(self._found(task, budget.docs, "docs"))),
             *extra,

@@ -177,7 +177,7 @@ class _Ladder:
             return _already(there.first)
         if before and not before.strip() and not after and quote.old[0] != "\n":
             # Quoted without its whole indentation, which belongs to the line all the same.
-            result = self._applied(quote, stage, match, old, new)
+            result = self._applied(quote, "indentation", match, old, new)
             if not (isinstance(result, EditError) and result.reason == "indentation"):
                 return result
         if before or after:

@@ -14,6 +14,7 @@ from .paths import read_inside, resolve_for_write
 from .prompt_text import description
 from .region_diff import text_diff
 from .seen import standing
+from .syntax import new_errors
 from .text_files import uses_crlf
 from .three_way import merge
 
@@ -35,7 +36,10 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     if post == before:
         return Nothing(ToolResult(f"{relative} already has exactly this content; nothing was written."))
     write = _write(relative, before, post, f"{_count(args.content)} lines, {len(post):,} bytes{remark}")
-    return _merged(write, before, ctx) if before else write
+    write = _merged(write, before, ctx) if before else write
+    old, new = decode(before or b""), decode(write.post)
+    broken = new_errors(relative, old.text if old else "", new.text if new else "")
+    return replace(write, summary=f"{write.summary}\n{broken}") if broken else write
 
 
 def _count(content: str) -> int:

@@ -155,9 +155,9 @@ class Bench:
     async def go_on(self) -> Any:
         return await self._go(None)
 
-    async def answer(self, choice: str, value: Any = None, reason: str = "") -> Any:
+    async def answer(self, choice: str, value: Any = None, reason: str = "", to: str = "") -> Any:
         (interrupt,) = self._graph.get_state(CONFIG).interrupts
-        return await self._go(Command(resume={interrupt.id: Answer(choice, value, reason).to_dict()}))
+        return await self._go(Command(resume={interrupt.id: Answer(choice, value, reason, to=to).to_dict()}))
 
     async def _go(self, step: Any) -> Any:
         await self._graph.ainvoke(step, CONFIG, durability="sync", control=StopControl(self.stop))

@@ -34,7 +34,8 @@ def test_null_for_an_optional_argument_counts_as_absent() -> None:
 def test_a_missing_argument_is_never_guessed() -> None:
     message = fault("edit_file", {"path": "a", "old_text": "x"})
     assert message == (
-        "edit_file was not run: argument 'new_text' is missing. Its arguments: path, old_text, new_text."
+        "edit_file was not run: argument 'new_text' is missing. "
+        "Its arguments: path, old_text, new_text, near_line (optional)."
     )
 
 

@@ -13,7 +13,7 @@ def test_an_edit_is_planned_against_the_bytes_that_were_read(rig: Any) -> None:
         path="a.py",
         pre_sha=hashlib.sha256(b"x = 1\ny = 2\n").hexdigest(),
         post=b"x = 1\ny = 3\n",
-        summary="Edited a.py at line 2: 1 lines replaced by 1.",
+        summary="Edited a.py:\n@@ -1,2 +1,2 @@\n x = 1\n-y = 2\n+y = 3",
     )
     assert rig.bytes("a.py") == b"x = 1\ny = 2\n"
 

@@ -1,5 +1,6 @@
 import asyncio
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from flowloom.core.ports import CallRef, CommandOutcome
 from flowloom.core.questions import Answer, Question
 from flowloom.tools.host import HostSandbox
 from flowloom.tools.jobs import job_folder, make_job
-from flowloom.tools.permissions import grant_for
+from flowloom.tools.permissions import approval_question, grant_for
 
 REF = CallRef("code#1", "c1")
 
@@ -28,6 +29,10 @@ def write(before: bytes | None, after: bytes, path: str = "a.txt") -> FileWrite:
     return FileWrite(path, None if before is None else hashlib.sha256(before).hexdigest(), after, f"Edited {path}.")
 
 
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def shell(line: str, **more: Any) -> Command:
     return Command(("bash", "-c", line), 20.0, **more)
 
@@ -41,7 +46,7 @@ async def test_a_known_result_comes_back_unjournaled(rig: Any) -> None:
 async def test_a_write_is_journaled_and_applied(rig: Any) -> None:
     rig.write("a.txt", "old")
     result = await rig.effects().run(REF, write(b"old", b"new"), "edit", wait)
-    assert result == ToolResult("Edited a.txt.", files=("a.txt",))
+    assert result == ToolResult("Edited a.txt.", files=("a.txt",), seen={"a.txt": sha256(b"new")})
     assert rig.bytes("a.txt") == b"new"
     assert rig.journal.pre[REF] == b"old"
     assert rig.journal.find(REF).result == result
@@ -208,7 +213,7 @@ async def test_a_write_killed_before_it_landed_is_applied(rig: Any, before: byte
         rig.write("a.txt", before)
     rig.journal.begin(REF, write(before, b"new"), before)
     result = await rig.effects("plan").recover(REF, wait)
-    assert result == ToolResult("Edited a.txt.", files=("a.txt",))
+    assert result == ToolResult("Edited a.txt.", files=("a.txt",), seen={"a.txt": sha256(b"new")})
     assert rig.bytes("a.txt") == b"new"
     assert rig.journal.find(REF).state == "done"
 
@@ -439,3 +444,50 @@ async def test_a_cancelled_command_stays_begun(rig: Any) -> None:
     with pytest.raises(asyncio.CancelledError):
         await rig.effects(sandbox=Vanishing()).run(REF, shell("true"), "shell", wait)
     assert rig.journal.find(REF).state == "intent"
+
+
+CONFLICT = replace(write(b"theirs\n", b"mine\n"), review="conflict", note="<<<<<<< in the file now\ntheirs")
+
+
+@pytest.mark.parametrize("mode", ["ask", "auto-edit", "auto"])
+async def test_a_write_over_someone_elses_change_is_asked_in_every_mode(rig: Any, mode: str) -> None:
+    rig.write("a.txt", "theirs\n")
+    rig.grants.add("edit")
+    rig.person.answers = [Answer("yes")]
+    assert not (await rig.effects(mode).run(REF, CONFLICT, "edit", rig.person)).failed
+    (question,) = rig.person.questions
+    assert (question.choices, question.headless) == (("yes", "no"), "no")
+    assert "<<<<<<< in the file now\ntheirs" in question.text
+    assert "-theirs\n+mine" in question.text
+    assert rig.bytes("a.txt") == b"mine\n"
+
+
+async def test_a_declined_conflict_keeps_the_other_version_and_tells_the_model_so(rig: Any) -> None:
+    rig.write("a.txt", "theirs\n")
+    rig.person.answers = [Answer("no", by="headless")]
+    result = await rig.effects("auto").run(REF, CONFLICT, "edit", rig.person)
+    assert result.failed
+    assert "changed by someone else where you edit it; nothing was written" in result.text
+    assert rig.bytes("a.txt") == b"theirs\n"
+    assert rig.journal.find(REF) is None
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("ask", True), ("auto-edit", True), ("auto", False)])
+async def test_an_inexact_edit_is_shown_outside_of_mode_auto(rig: Any, mode: str, asked: bool) -> None:
+    rig.write("a.txt", "old")
+    rig.grants.add("edit")
+    rig.person.answers = [Answer("yes")]
+    inexact = replace(write(b"old", b"new"), review="inexact", note="most like it")
+    await rig.effects(mode).run(REF, inexact, "edit", rig.person)
+    assert len(rig.person.questions) == asked
+    assert rig.bytes("a.txt") == b"new"
+
+
+async def test_an_answer_to_another_diff_is_not_taken_for_this_one(rig: Any) -> None:
+    rig.write("a.txt", "old")
+    shown = approval_question(write(b"older", b"new"), "code#1", b"older")
+    rig.person.answers = [Answer("yes", to=shown.digest()), Answer("no", to="")]
+    result = await rig.effects("ask").run(REF, write(b"old", b"new"), "edit", rig.person)
+    assert result.failed
+    assert rig.bytes("a.txt") == b"old"
+    assert len(rig.person.questions) == 2
