@@ -27,16 +27,19 @@ def region_diff(before: Lines, after: Lines, changes: Sequence[tuple[Match, list
         grown = len(pieces) - (match.last - match.first)
         old = before.texts[first:last]
         new = after.texts[first + shift : last + shift + grown]
-        lines = difflib.unified_diff(old, new, n=CONTEXT_LINES, lineterm="")
-        hunks += [_moved(line, first, first + shift) for line in lines if not line.startswith(("--- ", "+++ "))]
+        hunks += [_moved(line, first, first + shift) for line in _hunks(old, new)]
         shift += grown
     return "\n".join(hunks)
 
 
 def text_diff(before: str, after: str) -> str:
     """Return the hunks of a unified diff of two texts, without the names of files."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=CONTEXT_LINES, lineterm="")
-    return "\n".join(line for line in lines if not line.startswith(("--- ", "+++ ")))
+    return "\n".join(_hunks(before.splitlines(), after.splitlines()))
+
+
+def _hunks(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    # The first two lines name the files; a removed line may look like them.
+    return list(difflib.unified_diff(before, after, n=CONTEXT_LINES, lineterm=""))[2:]
 
 
 def _moved(line: str, old: int, new: int) -> str:
