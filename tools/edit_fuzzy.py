@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from .edit_lines import Key, without_blanks
+from .edit_lines import without_blanks
 from .edit_match import FileIndex, Match, core
 
 MIN_LINES = 3
@@ -22,6 +22,8 @@ MIN_EXACT_SHARE = 0.5
 MIN_RIVAL_SCORE = 0.5
 """How alike the differing lines of another place have to be for it to count as one that may be meant."""
 MIN_TYPO_CHARS = 5
+MAX_CHARS = 2_000
+"""Of longer lines only the beginning is compared: the time grows with the square."""
 MAX_COMMON = 200
 """A line that stands more often than this says nothing about the place."""
 
@@ -29,7 +31,7 @@ _COMMENT = re.compile(r"\s*(#|//|--|;|%|/\*|\*|<!--)")
 _WORD = re.compile(r"[A-Za-z]+|[^A-Za-z]+")
 
 
-def misquoted(index: FileIndex, quote: Sequence[str], must_stand: Sequence[bool], key: Key) -> list[Match]:
+def misquoted(index: FileIndex, quote: Sequence[str], must_stand: Sequence[bool]) -> list[Match]:
     """Return the one place that the quote can only mean, or [] when there is none or more than one.
 
     Args:
@@ -42,7 +44,7 @@ def misquoted(index: FileIndex, quote: Sequence[str], must_stand: Sequence[bool]
     filled = sum(1 for line in lines if line.strip())
     if filled < MIN_LINES:
         return []
-    windows = {first: _differing(index, lines, first, key) for first in _windows(index, lines, key)}
+    windows = {first: _differing(index, lines, first) for first in _windows(index, lines)}
     if not windows:
         return []
     best = min(windows, key=lambda first: len(windows[first]))
@@ -67,7 +69,7 @@ def likeness(quoted: str, stands: str) -> float:
     """Return how alike two lines are, 0..1, blanks aside."""
     from rapidfuzz.distance import Levenshtein
 
-    return Levenshtein.normalized_similarity(without_blanks(quoted), without_blanks(stands))
+    return Levenshtein.normalized_similarity(without_blanks(quoted)[:MAX_CHARS], without_blanks(stands)[:MAX_CHARS])
 
 
 def is_slip(quoted: str, stands: str) -> bool:
@@ -101,16 +103,16 @@ def _is_held(lines: Sequence[str], number: int, stands: str) -> bool:
     """
     if 0 < number < len(lines) - 1 and sum(1 for line in lines if line.strip()) >= MIN_LINES_AROUND:
         return True
-    marks = [_COMMENT.match(line) for line in (lines[number], stands)]
-    return all(marks) and marks[0][1] == marks[1][1]
+    quoted_mark, stands_mark = _COMMENT.match(lines[number]), _COMMENT.match(stands)
+    return bool(quoted_mark and stands_mark and quoted_mark[1] == stands_mark[1])
 
 
-def _windows(index: FileIndex, lines: Sequence[str], key: Key) -> list[int]:
+def _windows(index: FileIndex, lines: Sequence[str]) -> list[int]:
     """Return the first lines of all windows that have a line of the quote at its place."""
-    places = index.places(key)
+    places = index.places(without_blanks)
     votes: Counter[int] = Counter()
     for number, line in enumerate(lines):
-        wanted = key(line)
+        wanted = without_blanks(line)
         found = places.get(wanted, ()) if wanted else ()
         if len(found) <= MAX_COMMON:
             votes.update(place - number for place in found)
@@ -120,9 +122,9 @@ def _windows(index: FileIndex, lines: Sequence[str], key: Key) -> list[int]:
     return [first for first, count in votes.items() if count >= least and 0 <= first <= last]
 
 
-def _differing(index: FileIndex, lines: Sequence[str], first: int, key: Key) -> list[int]:
-    keys = index.keys(key)
-    return [number for number, line in enumerate(lines) if key(line) != keys[first + number]]
+def _differing(index: FileIndex, lines: Sequence[str], first: int) -> list[int]:
+    keys = index.keys(without_blanks)
+    return [number for number, line in enumerate(lines) if without_blanks(line) != keys[first + number]]
 
 
 def _alike_enough(index: FileIndex, lines: Sequence[str], first: int, numbers: Sequence[int], least: float) -> bool:

@@ -84,3 +84,13 @@ def indent_of(line: str) -> str:
 def width(indent: str) -> int:
     """Return how many columns an indentation takes."""
     return sum(TAB_COLUMNS if char == "\t" else 1 for char in indent)
+
+
+def body(text: str) -> str:
+    """Return a text without its last line end."""
+    return text[:-1] if text.endswith("\n") else text
+
+
+def as_lines(text: str) -> list[str]:
+    """Return a text as lines; a last line end adds none, "" has none."""
+    return body(text).split("\n") if text else []

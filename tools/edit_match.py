@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .edit_lines import Key, without_indent
+from .edit_lines import Key, body, line_at
 
 MAX_PLACES = 10
 """How many places are counted before a quote is called ambiguous without counting further."""
@@ -37,11 +37,6 @@ class FileIndex:
         self.texts = texts
         self._keys: dict[Key, list[str]] = {}
         self._places: dict[Key, dict[str, list[int]]] = {}
-
-    @property
-    def stripped(self) -> set[str]:
-        """All lines without the blanks around them."""
-        return set(self.keys(without_indent))
 
     def keys(self, key: Key) -> list[str]:
         """Return the key of every line."""
@@ -104,3 +99,52 @@ def core(lines: Sequence[str]) -> tuple[int, int]:
     """Return the range of lines from the first to the last that is not blank; (0, 0) = all are."""
     filled = [number for number, line in enumerate(lines) if line.strip()]
     return (filled[0], filled[-1] + 1) if filled else (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place of a quote to the letter: its lines, and what stands on the first and the last of them around it."""
+
+    match: Match
+    before: str
+    after: str
+
+    def completed(self, old: str, new: str) -> tuple[list[str], list[str]]:
+        """Return both texts as whole lines, with what the file has around them."""
+        joined = body(new)
+        if old[0] == "\n" and joined and joined[0] != "\n":
+            joined = "\n" + joined  # it ends the line before, which the quote does not have
+        joined = joined if self.before.isspace() and joined.startswith(self.before) else self.before + joined
+        return (self.before + body(old) + self.after).split("\n"), (joined + self.after).split("\n")
+
+
+def spot_at(texts: Sequence[str], starts: Sequence[int], place: int, old: str) -> Spot:
+    """Return what a place of the text joined by "\\n" is in lines.
+
+    Args:
+        starts: where each line begins in it.
+    """
+    first, end = line_at(starts, place), place + len(old)
+    last = line_at(starts, end - 1) + 1
+    after = "" if old.endswith("\n") else texts[last - 1][end - starts[last - 1] :]
+    return Spot(Match(first, last, tuple(range(first, last))), texts[first][: place - starts[first]], after)
+
+
+def find_text(text: str, wanted: str) -> list[int]:
+    """Return the first places, overlapping ones too: an overlap is as ambiguous as two places apart."""
+    places: list[int] = []
+    place = text.find(wanted)
+    while place >= 0 and len(places) < MAX_PLACES:
+        places.append(place)
+        place = text.find(wanted, place + 1)
+    return places
+
+
+def holds_already(plain: str, place: int, old: str, new: str) -> bool:
+    """Tell whether the only place of `old` lies where `new`, which contains it, already stands."""
+    start = new.find(old)
+    while start >= 0:
+        if place >= start and plain.startswith(new, place - start):
+            return True
+        start = new.find(old, start + 1)
+    return False

@@ -16,6 +16,8 @@ from .edit_match import Match
 Piece = tuple[str, str]
 """A line and its end."""
 Opcode = tuple[str, int, int, int, int]
+MAX_COMPARED = 10_000
+"""Pairs of lines that difflib compares; its time grows with the cube of them where lines repeat (800 lines: 15 s)."""
 
 
 def merged(file: Lines, match: Match, old: Sequence[str], new: Sequence[str], new_end: str) -> list[Piece] | None:
@@ -31,8 +33,8 @@ def merged(file: Lines, match: Match, old: Sequence[str], new: Sequence[str], ne
         return None
     if carried:
         # The replacement speaks of the file's lines, so it is compared with them.
-        places = zip(old, match.pairs, strict=True)
-        old = [line if at is None else indent_of(file.texts[at]) + line.lstrip() for line, at in places]
+        standing = zip(old, match.pairs, strict=True)
+        old = [line if at is None else indent_of(file.texts[at]) + line.lstrip() for line, at in standing]
         pairs = [(stands, stands) for _, stands in pairs]
     opcodes = line_opcodes(old, new)
     indented = reindent(pairs, new)
@@ -62,13 +64,26 @@ def line_opcodes(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
     head = next((number for number in range(shortest) if old[number] != new[number]), shortest)
     rest = shortest - head
     tail = next((number for number in range(rest) if old[-1 - number] != new[-1 - number]), rest)
-    inner = difflib.SequenceMatcher(
-        None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False
-    ).get_opcodes()
+    inner = _opcodes(old[head : len(old) - tail], new[head : len(new) - tail])
     opcodes: list[Opcode] = [("equal", 0, head, 0, head)] if head else []
     opcodes += [(tag, i1 + head, i2 + head, j1 + head, j2 + head) for tag, i1, i2, j1, j2 in inner]
     if tail:
         opcodes.append(("equal", len(old) - tail, len(old), len(new) - tail, len(new)))
+    return opcodes
+
+
+def _opcodes(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
+    if len(old) * len(new) <= MAX_COMPARED:
+        return list(difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes())
+    from rapidfuzz.distance import Indel
+
+    opcodes: list[Opcode] = []
+    for code in Indel.opcodes(old, new):
+        if opcodes and code.tag != "equal" and opcodes[-1][0] != "equal":
+            _, i1, _, j1, _ = opcodes.pop()
+            opcodes.append(("replace", i1, code.src_end, j1, code.dest_end))
+        else:
+            opcodes.append((code.tag, code.src_start, code.src_end, code.dest_start, code.dest_end))
     return opcodes
 
 
@@ -116,9 +131,10 @@ class _Written:
             place = self._match.pairs[number]
             if place is None or not wanted or without_blanks(self._old[number]) != wanted:
                 continue
-            if self._old[number].strip() != line.strip():
-                return line  # the blanks inside are what the model changed
-            return indent_of(line) + self._file.texts[place].strip()
+            stands = self._file.texts[place]
+            if self._old[number].strip() != line.strip() or self._old[number].strip() == stands.strip():
+                return line  # the blanks are what the model changed
+            return indent_of(line) + stands.lstrip()
         return line
 
 

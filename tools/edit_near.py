@@ -15,7 +15,7 @@ from .edit_match import FileIndex
 
 MAX_REGIONS = 2
 MAX_SHOWN_LINES = 60
-"""Lines a refusal shows at most, all regions together."""
+"""Lines of the file that a refusal shows at most, all regions together; differences come on top."""
 MAX_LINE_CHARS = 300
 MAX_CANDIDATES = 60
 """Windows that are compared in full; the others lost by their votes."""

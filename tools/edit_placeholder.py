@@ -11,9 +11,9 @@ from collections.abc import Container, Sequence
 
 _OPEN = r"(?:#+|//+|--+|;+|%+|/\*+|<!--|\{/\*|\*|\"\"\"|\'\'\'|\(\*|REM\b|\.\.(?=\s))"
 _CLOSE = r"(?:\*+/\}?|-->|\"\"\"|\'\'\'|\*\))"
-_COMMENT = re.compile(rf"\s*{_OPEN}(?P<said>.*?){_CLOSE}?\s*\Z")
+_COMMENT = re.compile(rf"{_OPEN}(?P<said>.*?){_CLOSE}?\Z")
 # The mark may stand in brackets: [...], <...>, {{ ... }}.
-_BRACKETED = re.compile(r"\s*[\[<({]{1,2}(?P<said>.*?)[\])>}]{1,2}\s*\Z")
+_BRACKETED = re.compile(r"[\[<({]{1,2}(?P<said>.*?)[\])>}]{1,2}\Z")
 _DOTS = re.compile(r"\.\.\.+|…+")
 _KEY_WORDS = """
 rest remaining remainder remains remain existing exists unchanged same previous original omitted truncated elided
@@ -42,8 +42,9 @@ _WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
 
 def is_elision(line: str) -> bool:
     """Tell whether a line stands for code that is left out: dots alone, or a remark that says so and nothing else."""
-    comment = _COMMENT.match(line) or _BRACKETED.match(line)
-    said = (comment.group("said") if comment else line).strip()
+    stripped = line.strip()
+    comment = _COMMENT.match(stripped) or _BRACKETED.match(stripped)
+    said = (comment.group("said") if comment else stripped).strip()
     inner = _DOTS.sub("", said).strip(_FRAME)
     words = [word.lower() for word in _WORD.findall(said)]
     dots = _DOTS.search(said)
@@ -86,7 +87,7 @@ def _goes_on(lines: Sequence[str], number: int) -> bool:
     beside = [line for line in (*lines[max(0, number - 1) : number], *lines[number + 1 : number + 2]) if line.strip()]
     if len(_WORD.findall(lines[number])) != 1 or re.search(r"[\[({<]", lines[number]):
         return False
-    return any(_COMMENT.match(line) for line in beside)
+    return any(_COMMENT.match(line.strip()) for line in beside)
 
 
 def _is_whole_body(lines: Sequence[str], number: int) -> bool:

@@ -14,6 +14,8 @@ from .edit_fuzzy import misquoted
 from .edit_lines import (
     Key,
     Lines,
+    as_lines,
+    body,
     exactly,
     line_at,
     line_starts,
@@ -22,13 +24,22 @@ from .edit_lines import (
     without_indent,
     without_trailing,
 )
-from .edit_match import MAX_PLACES, FileIndex, Match, same_but_blank_lines, same_lines
+from .edit_match import (
+    MAX_PLACES,
+    FileIndex,
+    Match,
+    Spot,
+    find_text,
+    holds_already,
+    same_but_blank_lines,
+    same_lines,
+    spot_at,
+)
 from .edit_merge import Piece, changed_lines, merged
 from .edit_near import near_regions, shown_region
 from .edit_placeholder import elisions, parts_between, placeholder_in
 from .edit_unwrap import Quote, unwrapped_forms
 from .region_diff import region_diff
-from .text_files import uses_crlf
 
 Stage = Literal["exact", "unwrapped", "trailing", "indentation", "whitespace", "blank-lines", "elision", "fuzzy"]
 Reason = Literal[
@@ -74,7 +85,8 @@ class EditResult:
 
     Attributes:
         text: the whole text after it.
-        stage: the stage of the ladder that found the place.
+        stage: the stage of the ladder that found the place, whatever was unwrapped before; "unwrapped" when it then
+            stood to the letter.
         site: the lines that were replaced.
         confidence: 0..1, see CONFIDENCE.
         diff: unified diff of the region, without file names.
@@ -105,18 +117,12 @@ def apply_edit(text: str, old: str, new: str, near_line: int | None = None) -> E
     Args:
         near_line: 1-indexed line that chooses between equal places when one is clearly nearer; None = none is chosen.
     """
-    quote = _aligned(old.replace("\r\n", "\n"), new.replace("\r\n", "\n"))
+    quote = Quote(old.replace("\r\n", "\n"), new.replace("\r\n", "\n"))
     if not quote.old:
         return EditError("empty", "old_text is empty. Quote the lines to change, or use write_file for a whole file.")
     if quote.old == quote.new:
         return EditError("no_change", "old_text and new_text are the same; nothing to change.")
     return _Ladder(split_lines(text), near_line).climb(quote)
-
-
-def _aligned(old: str, new: str) -> Quote:
-    """Return the edit with a line end that `old` alone begins with put before `new` too: it ends the line before."""
-    lost = old.startswith("\n") and not new.startswith("\n") and old.strip() and new
-    return Quote(old, "\n" + new if lost else new)
 
 
 class _Ladder:
@@ -133,10 +139,13 @@ class _Ladder:
             for form in forms:
                 if (found := self._exact(form, whole_lines)) is not None:
                     return found
-        forms = [form for form in forms if not form.only_exact and form.old.strip()]
+        if not quote.old.strip():
+            message = "old_text has no words and does not stand there so. Quote the lines around it."
+            return EditError("not_found", message)
+        forms = [form for form in forms if not form.only_exact]
         for stage, key, places_of in _STAGES:
             for form in forms:
-                old = _lines(form.old)
+                old = as_lines(form.old)
                 if found := self._one_of(form, stage, key, places_of(self._index, old, key), old):
                     return found
         for form in forms:
@@ -154,7 +163,7 @@ class _Ladder:
         stage: Stage = "unwrapped" if quote.wrappers else "exact"
         file = self._file
         plain = "\n".join(file.texts) + ("\n" if file.ends and file.ends[-1] else "")
-        places = _find_all(plain, quote.old)
+        places = find_text(plain, quote.old)
         if not places:
             return None
         starts = line_starts(file.texts)
@@ -163,28 +172,30 @@ class _Ladder:
             return None
         if place is None:
             return self._ambiguous(stage, [line_at(starts, place) for place in places])
-        first = line_at(starts, place)
-        last = line_at(starts, place + len(quote.old) - 1) + 1
-        before = file.texts[first][: place - starts[first]]
-        after = "" if quote.old.endswith("\n") else file.texts[last - 1][place + len(quote.old) - starts[last - 1] :]
-        if whole_lines and (before or after):
+        spot = spot_at(file.texts, starts, place, quote.old)
+        if whole_lines and (spot.before or spot.after):
             return None
-        if _holds_already(plain, place, quote.old, quote.new):
-            return _already(first)
-        match = Match(first, last, tuple(range(first, last)))
-        old, new = _lines(quote.old), _lines(quote.new)
-        if not before.strip() and (there := self._there(old, new, without_indent, match)):
+        if holds_already(plain, place, quote.old, quote.new):
+            return _already(spot.match.first)
+        return self._at(spot, quote, stage)
+
+    def _at(self, spot: Spot, quote: Quote, stage: Stage) -> EditResult | EditError:
+        """Replace the quote where it stands to the letter."""
+        old, new = as_lines(quote.old), as_lines(quote.new)
+        if not spot.before.strip() and (there := self._there(old, new, without_indent, spot.match)):
             return _already(there.first)
-        if before and not before.strip() and not after and quote.old[0] != "\n":
-            # Quoted without its whole indentation, which belongs to the line all the same.
-            result = self._applied(quote, "indentation", match, old, new)
+        if spot.before and not spot.before.strip() and not spot.after and quote.old[0] != "\n":
+            # Quoted without its whole indentation, which belongs to the line all the same. Where the quote has some
+            # of it, that tells nothing, and lines alike but for it are as likely.
+            alike = same_lines(self._index, old, without_indent) if quote.old[0].isspace() else []
+            if len(alike) > 1:
+                return self._ambiguous("indentation", [match.first for match in alike])
+            result = self._changed(quote, "indentation", [(spot.match, old, new)])
             if not (isinstance(result, EditError) and result.reason == "indentation"):
                 return result
-        if before or after:
-            joined = _body(quote.new)
-            joined = joined if before.isspace() and joined.startswith(before) else before + joined
-            old, new = (before + _body(quote.old) + after).split("\n"), (joined + after).split("\n")
-        return self._applied(quote, stage, match, old, new)
+        if spot.before or spot.after:
+            old, new = spot.completed(quote.old, quote.new)
+        return self._changed(quote, stage, [(spot.match, old, new)])
 
     def _one_place(self, plain: str, starts: list[int], places: list[int], quote: Quote) -> int | None:
         if len(places) == 1:
@@ -197,17 +208,17 @@ class _Ladder:
             whole = [
                 place
                 for place, line in zip(places, lines, strict=True)
-                if place == starts[line] and plain[place + len(_body(quote.old)) :][:1] in ("", "\n")
+                if place == starts[line] and plain[place + len(body(quote.old)) :][:1] in ("", "\n")
             ]
             return whole[0] if len(whole) == 1 and len(places) < MAX_PLACES else None
         return None
 
     def _nearest(self, lines: Sequence[int], quote: Quote) -> int | None:
         """Return which of several 0-indexed lines is meant by the line the quote or the caller names; None = none."""
-        if len(lines) >= MAX_PLACES and self._near_line is None:
-            return None
+        if len(lines) >= MAX_PLACES:
+            return None  # a nearer one may not have been counted
         if quote.number is not None:
-            return lines.index(quote.number - 1) if quote.number - 1 in lines else None
+            return lines.index(quote.number - 1) if lines.count(quote.number - 1) == 1 else None
         if self._near_line is None:
             return None
         near = self._near_line - 1
@@ -223,32 +234,29 @@ class _Ladder:
         chosen = 0 if len(matches) == 1 else self._nearest([match.first for match in matches], quote)
         if chosen is None:
             return self._ambiguous(stage, [match.first for match in matches])
-        match, new = matches[chosen], _lines(quote.new)
+        match, new = matches[chosen], as_lines(quote.new)
         if there := self._there(old, new, key, match):
             return _already(there.first)
-        return self._applied(quote, stage, match, old, new)
+        return self._changed(quote, stage, [(match, old, new)])
 
     def _there(self, old: Sequence[str], new: Sequence[str], key: Key, match: Match | None = None) -> Match | None:
         """Return where the replacement stands already, touching the match when one is given; None = nowhere."""
-        if [key(line) for line in old] == [key(line) for line in new]:
-            key = without_trailing  # only blanks are changed
-        if not any(line.strip() for line in changed_lines(old, new).values()):
+        # Where only blanks are changed, a finer key tells.
+        keys = (key, without_trailing, exactly)
+        key = next((finer for finer in keys if [*map(finer, old)] != [*map(finer, new)]), exactly)
+        # A replacement that only takes lines away, or moves them, stands within what it replaces.
+        if not any(line.strip() for line in changed_lines([*map(key, old)], [*map(key, new)]).values()):
             return None
         for place in same_lines(self._index, new, key):
             if match is None or (place.first < match.last and match.first < place.last):
                 return place
         return None
 
-    def _applied(
-        self, quote: Quote, stage: Stage, match: Match, old: Sequence[str], new: Sequence[str]
-    ) -> EditResult | EditError:
-        return self._changed(quote, stage, [(match, old, new)])
-
     def _changed(
         self, quote: Quote, stage: Stage, parts: Sequence[tuple[Match, Sequence[str], Sequence[str]]]
     ) -> EditResult | EditError:
         """Return the text with all parts replaced."""
-        if mark := placeholder_in(_lines(quote.new), _lines(quote.old), self._index.stripped):
+        if mark := placeholder_in(as_lines(quote.new), as_lines(quote.old), self._index.places(without_indent)):
             return EditError(
                 "placeholder",
                 f"new_text has a line that only stands for code, {mark!r}, and would delete what it stands for. "
@@ -272,13 +280,11 @@ class _Ladder:
 
     def _new_end(self, match: Match) -> str:
         ends = [end for end in self._file.ends[match.first : match.last] if end] or self._file.ends[:1]
-        if ends and ends[0]:
-            return "\r\n" if ends.count("\r\n") * 2 > len(ends) else "\n"
-        return "\r\n" if uses_crlf(self._file.joined()) else "\n"
+        return "\r\n" if ends.count("\r\n") * 2 > len(ends) else "\n"
 
     def _elided(self, quote: Quote) -> EditResult | EditError | None:
         """Apply a quote with lines such as "..." in it, which have to stand in the replacement too."""
-        old, new = _lines(quote.old), _lines(quote.new)
+        old, new = as_lines(quote.old), as_lines(quote.new)
         marks = elisions(old)
         if not marks:
             return None
@@ -288,44 +294,53 @@ class _Ladder:
                 f"old_text leaves out code with {marks[0]!r} and new_text does not have the same mark. "
                 "Quote every line, or use the mark in both.",
             )
-        parts = []
+        parts: list[tuple[Match, list[str], list[str]]] = []
         for old_part, new_part in zip(parts_between(old), parts_between(new), strict=True):
             if not any(line.strip() for line in old_part):
                 if any(line.strip() for line in new_part):
                     return None
                 continue
-            match = self._part(old_part, quote)
-            if match is None or (parts and not 0 <= match.first - parts[-1][0].last <= MAX_ELIDED_LINES):
+            matches = self._part(old_part)
+            if len(matches) > 1:
+                return self._ambiguous("elision", [match.first for match in matches])
+            if not matches:
                 return None
-            parts.append((match, old_part, new_part))
+            if parts and not 0 <= matches[0].first - parts[-1][0].last <= MAX_ELIDED_LINES:
+                places = (parts[-1][0].last, matches[0].first + 1)
+                message = f"{marks[0]!r} can not stand for what lies between lines {places[0]} and {places[1]}."
+                return EditError("elision", f"{message} Quote every line, or edit both places one by one.", places)
+            parts.append((matches[0], old_part, new_part))
+        for match, old_part, new_part in parts:
+            if there := self._there(old_part, new_part, without_indent, match):
+                return _already(there.first)
         return self._changed(quote, "elision", parts) if parts else None
 
-    def _part(self, lines: list[str], quote: Quote) -> Match | None:
-        for key in (exactly, without_trailing, without_indent):
-            if matches := same_lines(self._index, lines, key):
-                return matches[0] if len(matches) == 1 else None
-        return None
+    def _part(self, lines: Sequence[str]) -> list[Match]:
+        keys = (exactly, without_trailing, without_indent)
+        return next((matches for key in keys if (matches := same_lines(self._index, lines, key))), [])
 
     def _already_there(self, forms: Sequence[Quote]) -> EditError | None:
         """Tell whether the replacement stands in the file while the quote does not."""
         for form in forms:
-            if there := self._there(_lines(form.old), _lines(form.new), without_indent):
-                return _already(there.first)
+            if there := self._there(as_lines(form.old), as_lines(form.new), without_indent):
+                message = f"old_text does not stand in the file, and new_text does, at line {there.first + 1}: "
+                message += "this edit seems to be done. If it is not, quote what is to be changed as it stands."
+                return EditError("already_applied", message, (there.first + 1,))
         return None
 
     def _fuzzy(self, forms: Sequence[Quote]) -> EditResult | EditError | None:
         for form in forms:
-            old, new = _lines(form.old), _lines(form.new)
+            old, new = as_lines(form.old), as_lines(form.new)
             removed = changed_lines(new, old)
             must_stand = [number in removed for number in range(len(old))]
-            if found := self._one_of(
-                form, "fuzzy", without_blanks, misquoted(self._index, old, must_stand, without_blanks), old
-            ):
+            matches = misquoted(self._index, old, must_stand)
+            if found := self._one_of(form, "fuzzy", without_blanks, matches, old):
                 return found
         return None
 
     def _ambiguous(self, stage: Stage, lines: Sequence[int]) -> EditError:
-        shown = ", ".join(str(line + 1) for line in lines) + (" and more" if len(lines) == MAX_PLACES else "")
+        numbers = dict.fromkeys(str(line + 1) for line in lines)
+        shown = ", ".join(numbers) + (" and more" if len(lines) == MAX_PLACES else "")
         how = "" if stage in ("exact", "unwrapped") else " (blanks aside)"
         message = (
             f"old_text stands at several places{how}, lines {shown}. "
@@ -334,7 +349,7 @@ class _Ladder:
         return EditError("ambiguous", message, tuple(line + 1 for line in lines))
 
     def _not_found(self, quote: Quote) -> EditError:
-        lines = _lines(quote.old)
+        lines = as_lines(quote.old)
         regions = near_regions(self._index, lines)
         if not regions:
             message = (
@@ -344,17 +359,7 @@ class _Ladder:
         shown = "\n".join(shown_region(self._index, lines, first) for first in regions)
         marks = "{+only you wrote+}, [-only the file has-]"
         message = f"old_text does not stand in the file. Most like it ({marks}):\n{shown}"
-        return EditError("not_found", message, tuple(first + 1 for first in regions))
-
-
-def _body(text: str) -> str:
-    """Return a text without its last line end."""
-    return text[:-1] if text.endswith("\n") else text
-
-
-def _lines(text: str) -> list[str]:
-    """Return a text as lines; a last line end adds none, "" has none."""
-    return _body(text).split("\n") if text else []
+        return EditError("not_found", message, tuple(max(0, first) + 1 for first in regions))
 
 
 def _replaced(file: Lines, changes: Sequence[tuple[Match, list[Piece]]]) -> Lines:
@@ -364,26 +369,6 @@ def _replaced(file: Lines, changes: Sequence[tuple[Match, list[Piece]]]) -> Line
         ends += file.ends[cursor : match.first] + [end for _, end in pieces]
         cursor = match.last
     return Lines(texts + file.texts[cursor:], ends + file.ends[cursor:])
-
-
-def _find_all(text: str, wanted: str) -> list[int]:
-    """Return the first places, overlapping ones too: an overlap is as ambiguous as two places apart."""
-    places: list[int] = []
-    place = text.find(wanted)
-    while place >= 0 and len(places) < MAX_PLACES:
-        places.append(place)
-        place = text.find(wanted, place + 1)
-    return places
-
-
-def _holds_already(plain: str, place: int, old: str, new: str) -> bool:
-    """Tell whether the only place of `old` lies where `new`, which contains it, already stands."""
-    start = new.find(old)
-    while start >= 0:
-        if place >= start and plain.startswith(new, place - start):
-            return True
-        start = new.find(old, start + 1)
-    return False
 
 
 def _already(line: int) -> EditError:

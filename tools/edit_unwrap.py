@@ -13,7 +13,7 @@ from dataclasses import dataclass
 MAX_WRAPPERS = 3
 """How many wrappers around one another are undone."""
 
-_FENCE = re.compile(r"\A\s*(`{3,}|~{3,})[^\n`]*\n(.*?)\n?[ \t]*\1[ \t]*\n?\Z", re.DOTALL)
+_FENCE = re.compile(r"(`{3,}|~{3,})[^`]*\Z")
 _NUMBERED = re.compile(r"[ \t]*(?:L|[Ll]ine )?(\d{1,7})(\t| *[|│→:]|-(?=[ \t]|$))(.*)\Z")
 _CURLY = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "‚": "'", "–": "-", "\u00a0": " "})
 _ESCAPE = re.compile(r"\\(n|t|r|\"|'|\\|/|u[0-9a-fA-F]{4})")
@@ -40,24 +40,28 @@ class Quote:
 def unwrapped_forms(quote: Quote) -> list[Quote]:
     """Return a quote and every form of it with wrappers undone, the fewest first."""
     forms, level = [quote], [quote]
+    known = {(quote.old, quote.new)}
     for _ in range(MAX_WRAPPERS):
-        level = [
-            inner
-            for outer in level
-            for undo in _UNDO
-            if (inner := undo(outer)) is not None
-            and inner.old.strip()
-            and (inner.old, inner.new) not in [(known.old, known.new) for known in forms]
-        ]
+        outer, level = level, []
+        for inner in (undo(form) for form in outer for undo in _UNDO):
+            if inner is not None and inner.old.strip() and (inner.old, inner.new) not in known:
+                known.add((inner.old, inner.new))
+                level.append(inner)
         forms += level
     return forms
 
 
 def _fence(quote: Quote) -> Quote | None:
-    old, new = _FENCE.match(quote.old), _FENCE.match(quote.new)
-    if old is None:
-        return None
-    return _inner(quote, "fence", old.group(2), new.group(2) if new else quote.new)
+    old = _inside_fence(quote.old)
+    new = None if old is None else _inside_fence(quote.new)
+    return None if old is None else _inner(quote, "fence", old, quote.new if new is None else new)
+
+
+def _inside_fence(text: str) -> str | None:
+    head, _, rest = text.strip().partition("\n")
+    inner, _, last = rest.rpartition("\n")
+    mark = _FENCE.match(head)
+    return inner if mark and last.strip() == mark.group(1) else None
 
 
 def _line_numbers(quote: Quote) -> Quote | None:
@@ -68,7 +72,11 @@ def _line_numbers(quote: Quote) -> Quote | None:
         return None
     if any(number is None and line.strip() for line, number in zip(old_lines, numbers, strict=True)):
         return None
-    new_lines, _ = _numbered(quote.new)
+    span = range(counted[0], counted[0] + quote.old.count("\n") + quote.new.count("\n") + 2)
+    new_lines = [
+        line if number is None or number not in span else inner
+        for line, inner, number in zip(quote.new.split("\n"), *_numbered(quote.new), strict=True)
+    ]
     wrappers = (*quote.wrappers, "line numbers")
     return Quote("\n".join(old_lines), "\n".join(new_lines), wrappers, counted[0], quote.only_exact)
 
@@ -81,10 +89,9 @@ def _spaced_line_numbers(quote: Quote) -> Quote | None:
         return None
     if not all(line.startswith(" ") or not line for line in inner.old.split("\n")):
         return None
-    _, numbers = _numbered(quote.new)
     new = [
-        line[1:] if number is not None and line.startswith(" ") else line
-        for line, number in zip(inner.new.split("\n"), numbers, strict=True)
+        line.removeprefix(" ") if line != numbered else line
+        for line, numbered in zip(inner.new.split("\n"), quote.new.split("\n"), strict=True)
     ]
     old = [line[1:] for line in inner.old.split("\n")]
     return Quote("\n".join(old), "\n".join(new), inner.wrappers, inner.number, inner.only_exact)

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from .edit_lines import Lines
+from .edit_lines import Lines, split_lines
 from .edit_match import Match
 from .edit_merge import Piece
 
@@ -21,10 +21,16 @@ def region_diff(before: Lines, after: Lines, changes: Sequence[tuple[Match, list
     Args:
         changes: the replaced places in ascending order, with the lines that stand there now.
     """
-    hunks, shift = [], 0
+    spans: list[tuple[int, int, int]] = []
     for match, pieces in changes:
         first, last = max(0, match.first - CONTEXT_LINES), match.last + CONTEXT_LINES
         grown = len(pieces) - (match.last - match.first)
+        if spans and first <= spans[-1][1]:
+            first, _, before_grown = spans.pop()
+            grown += before_grown
+        spans.append((first, last, grown))
+    hunks, shift = [], 0
+    for first, last, grown in spans:
         old = before.texts[first:last]
         new = after.texts[first + shift : last + shift + grown]
         hunks += [_moved(line, first, first + shift) for line in _hunks(old, new)]
@@ -34,7 +40,7 @@ def region_diff(before: Lines, after: Lines, changes: Sequence[tuple[Match, list
 
 def text_diff(before: str, after: str) -> str:
     """Return the hunks of a unified diff of two texts, without the names of files."""
-    return "\n".join(_hunks(before.splitlines(), after.splitlines()))
+    return "\n".join(_hunks(split_lines(before).texts, split_lines(after).texts))
 
 
 def _hunks(before: Sequence[str], after: Sequence[str]) -> list[str]:
