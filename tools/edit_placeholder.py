@@ -30,6 +30,11 @@ _KEYS = frozenset(_KEY_WORDS.split())
 """What says that code is left out. One of them is enough where dots stand beside it."""
 _FILLERS = frozenset(_FILLING_WORDS.split())
 """Words that a placeholder may have besides; a comment that says anything else is a comment."""
+# The same said in several words, each of which stands in ordinary comments too.
+_UNCHANGED = re.compile(
+    r"\b(?:no|not|nothing|without)\b(?: \w+){0,2}? chang(?:e|es|ed)\b|\bas (?:it )?(?:is|was|are|were)\b"
+    r"|\b(?:keep|leave|stays?|goes) (?:\w+ ){0,3}?(?:here|alone|as)\b"
+)
 _JAPANESE = re.compile(r"省略|既存の|残りの|以下同様|変更なし|変更無し|そのまま|中略|後略|前略|以下略|同じ")
 _BLOCK_OPENER = re.compile(
     r"(?:(?:async\s+)?(?:def|class|if|elif|else|for|while|with|try|except|finally|match|case)\b|\)).*:(?:\s*#.*)?\Z"
@@ -54,7 +59,7 @@ def is_elision(line: str) -> bool:
         return False
     if _JAPANESE.search(said):
         return bool(dots) or len(said) <= 20
-    keyed = any(word in _KEYS for word in words)
+    keyed = any(word in _KEYS for word in words) or bool(_UNCHANGED.search(" ".join(words)))
     only_fillers = all(word in _KEYS or word in _FILLERS for word in words)
     # Besides these words a placeholder has dots or nothing: figures and signs are code that is commented out.
     bare = not _SIGNS.search(inner)
