@@ -21,6 +21,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "tool": (*_FLOW, "output", "timeout", "workspace", "call", "with"),
     "shell": (*_FLOW, "output", "timeout", "workspace", "run", "env", "parse"),
     "human": (*_FLOW, "output", "show", "choices", "edits", "headless"),
+    "commit": (*_FLOW, "output", "message", "changes", "files", "yours"),
     "graph": (*_FLOW, "output", "limits", "workspace", "graph", "with"),
     "set": (*_FLOW, "value"),
     "fail": ("type", "message", "exit"),
@@ -193,6 +194,19 @@ def _read_human(fields: Fields) -> dict[str, Any]:
     return own
 
 
+def _read_commit(fields: Fields) -> dict[str, Any]:
+    fields.need("message")
+    for key in ("changes", "files"):
+        if key in fields and not isinstance(fields.plain(key), (str, list)):
+            fields.wrong(key, "a list, or an expression in {{ }} that gives one")
+    if "changes" in fields and "files" in fields:
+        fields.reading.fault(fields.place("files"), f"{fields.what} takes 'changes' or 'files', not both")
+    own = {key: fields.plain(key) for key in ("changes", "files") if key in fields}
+    if "yours" in fields:
+        own["yours"] = fields.word("yours", "leave-out or include")
+    return {"message": fields.word("message", "a text that is not empty"), **own}
+
+
 def _read_graph(fields: Fields) -> dict[str, Any]:
     fields.need("graph")
     return {"graph": fields.word("graph", "a graph's name"), "with": fields.mapping("with")}
@@ -217,6 +231,7 @@ _READERS: Mapping[str, Callable[[Fields], dict[str, Any]]] = {
     "tool": _read_tool,
     "shell": _read_shell,
     "human": _read_human,
+    "commit": _read_commit,
     "graph": _read_graph,
     "set": _read_set,
     "fail": _read_fail,

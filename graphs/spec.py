@@ -21,7 +21,19 @@ START = "START"
 END = "END"
 
 NodeType = Literal[
-    "planner", "coder", "reviewer", "sub_agent", "agent", "llm", "tool", "shell", "human", "graph", "set", "fail"
+    "planner",
+    "coder",
+    "reviewer",
+    "sub_agent",
+    "agent",
+    "llm",
+    "tool",
+    "shell",
+    "human",
+    "commit",
+    "graph",
+    "set",
+    "fail",
 ]
 Reduce = Literal["replace", "append", "union", "sum"]
 ValueType = Literal["string", "int", "number", "bool", "list", "object", "path", "any"]
@@ -39,6 +51,7 @@ OUTPUT_SCHEMAS: Mapping[str, str] = {"planner": "Plan", "coder": "Change", "revi
 OUTPUT_FIELDS: Mapping[str, tuple[str, ...]] = {
     "shell": ("exit_code", "text"),
     "human": ("choice", "value", "reason"),
+    "commit": ("commit", "files", "text"),
 }
 """Fields of the value that a node of the type produces; a shell node with `parse: json` gives what was parsed."""
 
@@ -148,6 +161,7 @@ class NodeSpec:
             tool: call (plain name), with (JSON object).
             shell: run (a list of texts, or {"command": Expr}), env (object, {} = none), parse ("text" | "json").
             human: show, choices (plain list), edits (state key or absent), headless (a choice or absent).
+            commit: message, changes, files, yours (each of the last three may be absent).
             graph: graph (plain name), with (JSON object).
             set: value (object: state key -> value).
             fail: message, exit (number).

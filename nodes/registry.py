@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from .agents import run_agent_node, run_coder
 from .call import NodeType
+from .commit import run_commit
 from .shell import run_shell
 from .steps import run_fail, run_human, run_set, run_tool
 
@@ -23,6 +24,7 @@ NODE_TYPES: Mapping[str, NodeType] = MappingProxyType(
         "tool": run_tool,
         "shell": run_shell,
         "human": run_human,
+        "commit": run_commit,
         "set": run_set,
         "fail": run_fail,
     }

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.errors import FlowError
 from ..core.git import run_git
-from ..core.ports import Blobs
+from ..core.ports import Blobs, Owned
 from ..core.texts import decode
 from .git import GitFolder
 from .journal import RunJournal
@@ -39,7 +39,9 @@ def require_git(workspace: Path) -> None:
 
 
 def baseline(workspace: Path, blobs: Blobs | None = None) -> dict[str, Any]:
-    """Return the workspace as it is now, as JSON data for the run row: `head` commit and `dirty` path -> fingerprint.
+    """Return the workspace as it is now, as JSON data for the run row.
+
+    `head`: the commit. `dirty`: path -> fingerprint of what differs from it. `modified`: those that git tracks.
 
     Args:
         blobs: keeps the contents of dirty files, so that a diff can start from them; None = nothing is kept.
@@ -49,16 +51,17 @@ def baseline(workspace: Path, blobs: Blobs | None = None) -> dict[str, Any]:
     """
     git = GitFolder(workspace)
     git.require()
-    dirty = {path: _fingerprint(workspace / path) for path in git.dirty()}
+    status = git.status()
+    dirty = {path: fingerprint(workspace / path) for path in sorted(status)}
     if blobs is not None:
         for data in _contents(workspace, dirty):
             blobs.put(data)
-    return {"head": git.head(), "dirty": dirty}
+    return {"head": git.head(), "dirty": dirty, "modified": [path for path in dirty if status[path] != "??"]}
 
 
 def _contents(workspace: Path, dirty: Mapping[str, str | None]) -> Iterator[bytes]:
     total = 0
-    hashed = [path for path, fingerprint in dirty.items() if fingerprint and ":" not in fingerprint]
+    hashed = [path for path, known in dirty.items() if known and ":" not in known]
     for path in hashed[:KEPT_FILES]:
         data = _read(workspace / path)
         if data is None or total + len(data) > KEPT_BYTES:
@@ -119,6 +122,37 @@ class RunChanges:
             notes = [self._lay_out(folder, path, first) for path in wanted]
             return "".join(notes) + _diff_folders(folder)
 
+    def owned(self, files: Sequence[str] | None = None, agents: str | None = None) -> Owned:
+        """Return whose changes these files hold; see the port.
+
+        What a command changed and what a person changed beside it look alike: with a command among the agents' calls
+        everything counts as theirs. A file in which a write kept what somebody had just changed is somebody else's.
+        """
+        wanted = set(self.files() if files is None else files)
+        written = {} if agents is None else self._journal.written(agents)
+        wanted |= written.keys()
+        yours = wanted & self.unsaved()
+        others: set[str] = set()
+        if agents is not None and not self._journal.ran_commands(agents):
+            left = {path: written[path].left if path in written else () for path in wanted - yours}
+            others = {path for path, known in left.items() if self._sha_now(path) not in known}
+        if agents is not None:
+            others |= (wanted - yours) & self.mixed()
+        return Owned(*(tuple(sorted(each)) for each in (wanted - yours - others, yours, others)))
+
+    def unsaved(self) -> set[str]:
+        """Return the files that held changes before the run which no commit has got since."""
+        return set(self._dirty) - set(self._git.moved(self._head, self._git.head()))
+
+    def mixed(self) -> set[str]:
+        """Return the files that somebody changed between the run's own writes of them, or before the first one."""
+        mixed, first = self._journal.changed_between()
+        started = {path: self._before(path, {}).data for path in first.keys() - self._dirty.keys()}
+        return mixed | {path for path, data in started.items() if first[path] != _sha(data)}
+
+    def _sha_now(self, path: str) -> str | None:
+        return fingerprint(self._workspace / path, large=False)
+
     @cached_property
     def _tracked(self) -> frozenset[str]:
         return self._git.tracked(self._head)
@@ -132,10 +166,10 @@ class RunChanges:
     def _differs(self, path: str, first: Mapping[str, str | None]) -> bool:
         if path in self._dirty:
             before = self._dirty[path]
-            return before != _fingerprint(self._workspace / path, large=bool(before and before.startswith("stat:")))
+            return before != fingerprint(self._workspace / path, large=bool(before and before.startswith("stat:")))
         if path in self._tracked:
             return self._git.content(self._head, path) != _read(self._workspace / path)
-        return first.get(path) != _fingerprint(self._workspace / path, large=False)
+        return first.get(path) != fingerprint(self._workspace / path, large=False)
 
     def _before(self, path: str, first: Mapping[str, str | None]) -> _Before:
         if path in self._dirty:
@@ -145,11 +179,11 @@ class RunChanges:
         pre = first.get(path)
         return _Before(None if pre is None else self._blobs.get(pre))
 
-    def _dirty_before(self, path: str, fingerprint: str | None) -> _Before:
-        if fingerprint is None:
+    def _dirty_before(self, path: str, known: str | None) -> _Before:
+        if known is None:
             return _Before(None)
         try:
-            return _Before(self._blobs.get(fingerprint))
+            return _Before(self._blobs.get(known))
         except KeyError:
             committed = self._git.content(self._head, path) if path in self._tracked else None
             return _Before(committed, kept=False)
@@ -166,7 +200,11 @@ class RunChanges:
         return "" if before.kept else _NOT_KEPT.format(path=path)
 
 
-def _fingerprint(path: Path, *, large: bool | None = None) -> str | None:
+def _sha(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+def fingerprint(path: Path, *, large: bool | None = None) -> str | None:
     """Return what tells a file's content from another's; None = there is no file.
 
     Args:

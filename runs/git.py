@@ -45,10 +45,14 @@ class GitFolder:
 
     def dirty(self) -> list[str]:
         """Return files that differ from HEAD or are not tracked (ignored ones left out), deleted ones too, sorted."""
+        return sorted(self.status())
+
+    def status(self) -> dict[str, str]:
+        """Return the files of `dirty` with git's two letters of each; "??" = not tracked."""
         status = ("status", "--porcelain=v1", "-z", "-uall", "--no-renames", "--ignore-submodules=all", "--", ".")
         # With -z the paths start at the top of the working tree, whatever the current folder.
-        paths = [os.fsdecode(entry[3:]) for entry in self._lines(*status)]
-        return sorted(path.removeprefix(self._prefix) for path in paths if not path.endswith("/"))
+        entries = [(entry[:2].decode(), os.fsdecode(entry[3:])) for entry in self._lines(*status)]
+        return {path.removeprefix(self._prefix): code for code, path in entries if not path.endswith("/")}
 
     def tracked(self, commit: str) -> frozenset[str]:
         """Return the files of a commit; none for ""."""

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from pydantic import Field
 
 from ..configs.workspace import find_workspace
 from ..core.effects import Category, Command, Effect
 from ..core.errors import ToolError, UsageError
-from ..core.git import ENV, GIT, SETTINGS, config_env, filters_off, own_filters, run_git
+from ..core.git import ENV, GIT, config_env, filters_off, own_filters
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
+from .commit import TIMEOUT_S, asked, commit_command, uncommitted
 from .paths import relative_path, resolve_inside
 from .prompt_text import description
 
-TIMEOUT_S = 60.0
 LOG_ENTRIES = 20
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """Git's name of the tree without files: what a repository without a commit is compared with."""
-
-COMMIT_SCRIPT = (
-    'message=$1; remark=$2; shift 2; git add --all -- "$@" && '
-    'git commit --no-gpg-sign --no-verify --message="$message" -- "$@" && printf "%s" "$remark"'
-)
-"""A constant: message and files are only ever arguments of it. Its settings come by the environment, so that the
-command a person is shown stays readable."""
 
 
 class Args(ToolArgs):
@@ -56,10 +48,9 @@ def _planned(args: Args, ctx: ToolContext) -> Effect:
     paths = [relative_path(ctx.workspace, resolve_inside(ctx.workspace, path)) for path in args.paths]
     if not paths and root != ctx.workspace and args.action != "commit":
         paths = ["."]  # of a larger repository only the workspace is shown
-    filters = own_filters(ctx.workspace)
     if args.action == "commit":
-        return _commit(args, ctx, paths, filters)
-    env = {**ENV, **config_env(filters_off(filters))}
+        return _commit(args, ctx, paths)
+    env = {**ENV, **config_env(filters_off(own_filters(ctx.workspace)))}
     argv = (*GIT, *_reading(args.action, ctx.workspace), "--", *paths)
     return Command(argv, TIMEOUT_S, env=env, category="read")
 
@@ -74,46 +65,29 @@ def _reading(action: str, workspace: Path) -> tuple[str, ...]:
         return ("status", "--short", "--branch", "--untracked-files=all", "--ignore-submodules=all")
     if action == "log":
         return ("log", f"--max-count={LOG_ENTRIES}", "--date=short", "--format=%h %ad %an: %s", "--no-show-signature")
-    has_commit = _asked(workspace, "rev-parse", "--verify", "--quiet", "HEAD") is not None
+    has_commit = asked(workspace, "rev-parse", "--verify", "--quiet", "HEAD") is not None
     base = "HEAD" if has_commit else EMPTY_TREE
     return ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--relative", base)
 
 
-def _commit(args: Args, ctx: ToolContext, paths: Sequence[str], filters: Sequence[str]) -> Command:
+def _commit(args: Args, ctx: ToolContext, paths: Sequence[str]) -> Command:
     if not args.message.strip() or "\0" in args.message:
         raise ToolError("a commit needs a message.")
-    if filters:
-        raise ToolError(f"this repository runs programs on commit ({', '.join(filters)}); commit with bash instead.")
-    wanted = paths or _existing(ctx)
-    if not wanted:
-        raise ToolError("this run has changed no file, so there is nothing to commit. Give paths to commit others.")
-    env, remark = _identity(ctx.workspace)
-    argv = ("sh", "-c", COMMIT_SCRIPT, "sh", args.message, remark, *wanted)
-    return Command(argv, TIMEOUT_S, env={**ENV, **env, **config_env(SETTINGS)}, category="edit")
+    if ctx.changes is None:
+        return commit_command(ctx.workspace, args.message, paths or _nothing_changed())
+    if not paths:
+        return commit_command(ctx.workspace, args.message, ctx.changes.owned(agents="").files or _nothing_changed())
+    files = uncommitted(ctx.workspace, paths)
+    if yours := ctx.changes.owned(files).yours:
+        raise ToolError(
+            f"{', '.join(yours)}: changed by the user before this run, and in no commit since, so that is not for you"
+            " to commit. Give other paths."
+        )
+    return commit_command(ctx.workspace, args.message, files or paths)
 
 
-def _existing(ctx: ToolContext) -> list[str]:
-    """Return the run's changed files that git can commit: there, or deleted but known to it."""
-    changed = ctx.changes.files() if ctx.changes is not None else []
-    gone = [path for path in changed if not os.path.lexists(ctx.workspace / path)]
-    known = _asked(ctx.workspace, "ls-files", "-z", "--", *gone) if gone else None
-    return sorted({*changed} - {*gone} | {name for name in (known or "").split("\0") if name})
-
-
-def _identity(workspace: Path) -> tuple[dict[str, str], str]:
-    """Return environment and remark for a commit: an author of our own where git has none."""
-    env: dict[str, str] = {}
-    for role in ("AUTHOR", "COMMITTER"):
-        if _asked(workspace, "-c", "user.useConfigOnly=true", "var", f"GIT_{role}_IDENT") is None:
-            env |= {f"GIT_{role}_NAME": "Flowloom", f"GIT_{role}_EMAIL": "flowloom@localhost"}
-    remark = "(author Flowloom <flowloom@localhost>: git's user.name and user.email are not set)"
-    return env, remark if "GIT_AUTHOR_NAME" in env else ""
-
-
-def _asked(workspace: Path, *arguments: str) -> str | None:
-    """Return what a git command that only reads printed; None = it failed."""
-    done = run_git(workspace, *arguments, timeout_s=TIMEOUT_S)
-    return os.fsdecode(done.stdout) if done.returncode == 0 else None
+def _nothing_changed() -> NoReturn:
+    raise ToolError("this run has changed no file, so there is nothing to commit. Give paths to commit others.")
 
 
 TOOL = ToolSpec("git", "edit", description("git"), Args, plan, category_of=category_of)

@@ -151,7 +151,7 @@ BROKEN = [
         SMALL + "---\nflow: 1\nname: «small\nnodes:\n  a: {type: set, value: {}}\nedges:\n  - [START, a, END]\n",
         "a second graph of the name 'small' in one file",
     ),
-    (with_node("{type: «codr}"), "'type' must be one of agent, coder, fail, graph, human, llm, planner, python, "),
+    (with_node("{type: «codr}"), "'type' must be one of agent, coder, commit, fail, graph, human, llm, planner, "),
     ("flow: 1\nname: small\nnodes:\n  «a: {value: {}}\nedges:\n  - [START, a, END]\n", "node 'a' needs 'type'"),
     (with_node("«set"), "node 'a' must be a mapping (name: value), not a text"),
     ("flow: 1\nname: small\nnodes:\n  «a: {type: set}\nedges:\n  - [START, a, END]\n", "node 'a' needs 'value'"),

@@ -1,10 +1,12 @@
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowloom.core.ports import Owned
 from flowloom.core.questions import Answer
 
 IDENTITY = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
@@ -26,11 +28,16 @@ def repo(rig: Any) -> Any:
 
 
 class Changed:
-    def __init__(self, *files: str) -> None:
-        self._files = list(files)
+    """Changes of a run: files of its own, and files that held changes of the user before it."""
 
-    def files(self) -> list[str]:
-        return self._files
+    def __init__(self, *files: str, yours: tuple[str, ...] = ()) -> None:
+        self._files = files
+        self._yours = yours
+
+    def owned(self, files: Sequence[str] | None = None, agents: str | None = None) -> Owned:
+        wanted = self._files if files is None else files
+        yours = tuple(path for path in wanted if path in self._yours)
+        return Owned(tuple(path for path in wanted if path not in yours), yours)
 
 
 async def test_status_names_changed_and_new_files(repo: Any) -> None:
@@ -102,11 +109,25 @@ async def test_commit_takes_given_paths(repo: Any) -> None:
     ]
 
 
-async def test_nothing_to_commit_is_a_failure(repo: Any) -> None:
+def test_files_that_held_changes_of_the_user_are_not_committed(repo: Any) -> None:
+    repo.write("a.txt", "two\n")
+    repo.write("new.txt", "new\n")
+    repo.changes = Changed("a.txt", "new.txt", yours=("a.txt",))
+    assert repo.plan("git", action="commit", message="m").argv[-1] == "new.txt"
+    for paths in (["a.txt"], ["."]):
+        assert "changed by the user before this run" in repo.refusal("git", action="commit", message="m", paths=paths)
+
+
+@pytest.mark.parametrize("marker", ["MERGE_HEAD", "rebase-merge", "CHERRY_PICK_HEAD"])
+def test_in_the_middle_of_a_merge_or_rebase_it_is_refused(repo: Any, marker: str) -> None:
+    repo.write("a.txt", "two\n")
+    (repo.workspace / ".git" / marker).write_text(git(repo.workspace, "rev-parse", "HEAD"))
+    assert "is under way" in repo.refusal("git", action="commit", message="m", paths=["a.txt"])
+
+
+def test_nothing_to_commit_is_a_failure(repo: Any) -> None:
     assert "changed no file" in repo.refusal("git", action="commit", message="m")
-    result = await repo.call("git", action="commit", message="m", paths=["a.txt"])
-    assert result.failed
-    assert result.exit_code == 1
+    assert "nothing to commit" in repo.refusal("git", action="commit", message="m", paths=["a.txt"])
 
 
 @pytest.mark.parametrize("message", ["", " \n"])
@@ -144,6 +165,7 @@ async def test_the_identity_of_the_repository_is_used(repo: Any, monkeypatch: py
 
 
 def test_a_commit_is_an_edit_and_the_rest_reads(repo: Any) -> None:
+    repo.write("a.txt", "two\n")
     assert repo.plan("git", action="commit", message="m", paths=["a.txt"]).category == "edit"
     assert repo.plan("git", action="status").category == "read"
 
