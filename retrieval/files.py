@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,23 @@ class Denials:
         above = [path[: at + 1] for at, char in enumerate(path) if char == "/"]
         return next((name for name, spec in self._specs if any(map(spec.match_file, (*above, path)))), "")
 
+    def may_deny(self, path: str) -> bool:
+        """Return False when no rule names this path; for walks, since it takes a tenth of the time.
+
+        Args:
+            path: as for `denied_by`, a folder's with a "/" at its end.
+        """
+        return self._any.match(path) is not None
+
+    @cached_property
+    def _any(self) -> re.Pattern[str]:
+        from pathspec import RegexPattern
+
+        rules = [rule for _, spec in self._specs for rule in spec.patterns if rule.include]
+        texts = [rule.regex.pattern for rule in rules if isinstance(rule, RegexPattern) and rule.regex is not None]
+        # Groups have the same name in each rule, which one pattern can not hold.
+        return re.compile("|".join(re.sub(r"\(\?P<\w+>", "(?:", text) for text in texts) or "(?!)")
+
 
 def list_files(workspace: Path, max_file_bytes: int = MAX_FILE_BYTES, max_files: int = MAX_FILES) -> Listing:
     """Return the files worth searching, judged by name and size alone; their bytes are not read.
@@ -130,7 +148,8 @@ def _judge(workspace: Path, path: str, denials: Denials, max_file_bytes: int) ->
     except OSError as err:
         return Skipped(path, f"cannot be read ({err.strerror})")
     if stat.S_ISLNK(info.st_mode):
-        inside = (workspace / path).resolve().is_relative_to(workspace.resolve())
+        # Not Path.resolve: it raises for a link that leads to itself.
+        inside = Path(os.path.realpath(workspace / path)).is_relative_to(workspace.resolve())
         return Skipped(path, "a link within the workspace" if inside else "a link that leaves the workspace")
     if stat.S_ISDIR(info.st_mode):
         return Skipped(f"{path.rstrip('/')}/", "a repository of its own")

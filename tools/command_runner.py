@@ -16,16 +16,28 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+if TYPE_CHECKING or __package__:
+    from .command_guard import Guard, aside_of, first_child, note_guarded, noted_guarded, put_right
+else:
+    # Started as a script, without its folder on the path: there it would go before the standard library.
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    from command_guard import Guard, aside_of, first_child, note_guarded, noted_guarded, put_right
+
+    sys.path.pop()
 
 RESULT_BYTES = 512
 """Taken on the disk before the command begins, so that a disk it fills can still hold what it came to."""
 READ_BYTES = 65_536
+SANDBOX_END_S = 10.0
+"""How long the system may take to end all processes of a sandbox."""
 
 
 class Spec:
     """What to run, as it comes through the pipe: fields with a NUL behind each, which no word of a command can hold.
 
-    The fields: cwd, time limit, grace, drain, bytes of a file of output, number of words, the words, then NAME=VALUE.
+    The fields: cwd, time limit, grace, drain, bytes of a file of output, processes (0 = the program is no sandbox),
+    descriptor of the first feed, numbers of words, of feeds and of guarded paths; the words; the feeds in hex; path
+    and target of what is guarded; then NAME=VALUE.
 
     Raises:
         ValueError: it does not come whole.
@@ -33,13 +45,17 @@ class Spec:
 
     def __init__(self, data: bytes) -> None:
         *fields, rest = data.split(b"\0")
-        if rest or len(fields) < 6:
+        if rest or len(fields) < 10:
             raise ValueError("cut off")
         self.cwd = fields[0]
         self.timeout_s, self.grace_s, self.drain_s = map(float, fields[1:4])
-        self.segment_bytes, words = map(int, fields[4:6])
-        self.argv = fields[6 : 6 + words]
-        pairs = [field.partition(b"=") for field in fields[6 + words :]]
+        self.segment_bytes, self.max_tasks, self.first_feed, *counts = map(int, fields[4:10])
+        ends = [10 + counts[0], 10 + counts[0] + counts[1], 10 + counts[0] + counts[1] + 2 * counts[2]]
+        self.argv = fields[10 : ends[0]]
+        self.feeds = [bytes.fromhex(field.decode()) for field in fields[ends[0] : ends[1]]]
+        guarded = [os.fsdecode(field) for field in fields[ends[1] : ends[2]]]
+        self.guarded = list(zip(guarded[::2], guarded[1::2], strict=True))
+        pairs = [field.partition(b"=") for field in fields[ends[2] :]]
         self.env = {name: value for name, _, value in pairs}
 
 
@@ -107,10 +123,11 @@ class Output:
 class Child:
     """The running command: its process, its output through a pipe, and the request to end it."""
 
-    def __init__(self, pid: int, pipe: int, wake: int, output: Output) -> None:
+    def __init__(self, pid: int, pipe: int, wake: int, output: Output, guard: Guard) -> None:
         self.pid = pid
         self.status: int | None = None
         self.is_open = True
+        self._guard = guard
         self._pipe = pipe
         self._wake = wake
         self._output = output
@@ -133,9 +150,9 @@ class Child:
         deadline = time.monotonic() + seconds
         while self.is_open if to_the_end_of_output else not self.has_ended():
             left = deadline - time.monotonic()
-            if left <= 0 or (stop is not None and stop.requested):
+            if left <= 0 or (stop is not None and (stop.requested or self._guard.look(self.pid))):
                 return
-            for source, _ in self._poller.poll(min(left, 3600) * 1000 + 1):
+            for source, _ in self._poller.poll(min(left, self._guard.seconds) * 1000 + 1):
                 if source == self._pipe:
                     self._read()
                 else:
@@ -149,9 +166,16 @@ class Child:
             self.is_open = False
 
     def end(self, grace_s: float) -> None:
-        """Ask the program to end unless it has, then kill what is left of its group."""
-        if not self.has_ended() and _signal(os.killpg, self.pid, signal.SIGTERM):
+        """Ask the program to end unless it has, then kill what is left of its group.
+
+        A sandbox passes no request on, so its first process is asked, which leads a group as well. When that one is
+        killed, all that is in the sandbox is gone before the sandbox itself ends. Who broke a rule is not asked.
+        """
+        first = first_child(self.pid) if self._guard.is_on else 0
+        if not self.has_ended() and not self._guard.reason and _signal(os.killpg, first or self.pid, signal.SIGTERM):
             self.follow(grace_s)
+        if first and not self.has_ended() and _signal(os.kill, first, signal.SIGKILL):
+            self.follow(SANDBOX_END_S)
         _signal(os.killpg, self.pid, signal.SIGKILL)
         while not self.has_ended():
             self.follow(1.0)
@@ -176,7 +200,9 @@ def main() -> int:
             return 0
         if os.fstat(claim).st_size:
             _end_left_over(claim)
+            put_right(noted_guarded(job), job)
             return 0
+        note_guarded(job, spec.guarded)
         _take(job, claim)
     except FileNotFoundError:
         return 0  # the job is done and removed
@@ -252,13 +278,14 @@ def _run(job: str, spec: Spec, claim: int, stop: Stop) -> dict[str, float]:
     signal.set_wakeup_fd(awake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)  # only to be woken
     read_end, write_end = os.pipe()
+    guard = Guard(spec.guarded, spec.max_tasks)
     pid, fault = _spawn(spec, write_end)
     os.close(write_end)
     if fault:
         return {"errno": fault}
     _note_command(claim, pid)
     output = Output(job, spec.segment_bytes)
-    child = Child(pid, read_end, wake, output)
+    child = Child(pid, read_end, wake, output, guard)
     child.follow(spec.timeout_s, stop)
     cut_short = not child.has_ended()
     stopped = cut_short and stop.requested
@@ -266,10 +293,16 @@ def _run(job: str, spec: Spec, claim: int, stop: Stop) -> dict[str, float]:
         child.follow(spec.drain_s, to_the_end_of_output=True)
     child.end(spec.grace_s)
     child.follow(spec.drain_s, to_the_end_of_output=True)
+    made = put_right(spec.guarded, job)
+    if said := guard.reason or ("it made what no command may make" if made else ""):
+        kept = f": {', '.join(made)}, now kept in {aside_of(job)}" if made else ""
+        output.write(
+            os.fsencode(f"\n[... this command {'was ended' if cut_short else 'failed'}: {said}{kept} ...]\n")
+        )
     output.sync()
     return {
-        "exit_code": child.status or 0,
-        "timed_out": cut_short and not stopped,
+        "exit_code": child.status or bool(made),
+        "timed_out": cut_short and not stopped and not guard.reason,
         "stopped": stopped,
         "seconds": round(time.monotonic() - started, 3),
         "output_errno": output.errno,
@@ -305,6 +338,12 @@ def _become(spec: Spec, output: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    for place, data in enumerate(spec.feeds, spec.first_feed):
+        # A file in memory: a pipe would fill up before the program is there to read it.
+        feed = os.memfd_create("feed")
+        os.write(feed, data)
+        os.lseek(feed, 0, os.SEEK_SET)
+        os.dup2(feed, place)
     os.chdir(spec.cwd)
     _execute(spec.argv, spec.env)
 

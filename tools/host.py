@@ -53,13 +53,18 @@ class HostSandbox:
             FlowError: the job's folder can not be written.
         """
         # A command that was begun may have removed its own folder meanwhile.
-        cwd = workspace if has_begun(job) else _folder(workspace, command.cwd)
+        cwd = workspace if has_begun(job) else working_folder(workspace, command.cwd)
         environ = os.environ if self._environ is None else self._environ
         env = {**scrubbed_env(environ), **command.env}
         return await run_job(job, JobSpec(command.argv, cwd, env, command.timeout_s))
 
 
-def _folder(workspace: Path, cwd: str) -> Path:
+def working_folder(workspace: Path, cwd: str) -> Path:
+    """Return the absolute folder that a command is to run in.
+
+    Raises:
+        ToolError: it is outside the workspace, or not a folder.
+    """
     folder = resolve_inside(workspace, cwd)
     if not folder.is_dir():
         raise ToolError(f"there is no folder {cwd!r} to run the command in.")

@@ -27,6 +27,8 @@ GRACE_S = 3.0
 DRAIN_S = 0.5
 """How long output is still read once the program has ended: a child in the background may hold the pipe for good."""
 TIMEOUT_EXIT = 124
+FIRST_FEED = 100
+"""Descriptor of the first of a program's feeds; the runner's own are below."""
 
 _HALF = MAX_OUTPUT_BYTES // 2
 _RUNNER = Path(__file__).with_name("command_runner.py")
@@ -35,13 +37,30 @@ _LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
+class Confinement:
+    """What the runner does for a program that is a sandbox: one with a process namespace, whose end ends all in it.
+
+    Attributes:
+        feeds: bytes that the program finds in files at the descriptors from FIRST_FEED on.
+        guarded: paths, each with the target of the link that has to stand there; "" = nothing may stand there. A
+            command that changes that is ended, and what it made is moved aside.
+        max_processes: processes and threads in it before it is ended, above 0.
+    """
+
+    feeds: tuple[bytes, ...]
+    guarded: tuple[tuple[Path, str], ...]
+    max_processes: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
-    """A command as it is given to the system: `cwd` absolute, `env` complete."""
+    """A command as it is given to the system: `cwd` absolute, `env` complete. `confinement`: None = no sandbox."""
 
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
     timeout_s: float
+    confinement: Confinement | None = None
 
 
 def job_folder(jobs: Path, ref: CallRef, attempt: int) -> Path:
@@ -93,6 +112,8 @@ async def run_job(job: Path, spec: JobSpec) -> CommandOutcome:
     if result is None:
         await _run_runner(job, spec)
         result = _result(job)
+    if result is None and spec.confinement is not None:
+        await _run_runner(job, spec)  # that one was killed: another one puts right what it watched over
     return _outcome(job, spec, result)
 
 
@@ -230,8 +251,13 @@ def _wire(spec: JobSpec) -> bytes:
     Raises:
         ToolError: the command can not be passed to a program.
     """
-    numbers = (spec.timeout_s, GRACE_S, DRAIN_S, _HALF, len(spec.argv))
-    words = (str(spec.cwd), *map(str, numbers), *spec.argv, *(f"{name}={value}" for name, value in spec.env.items()))
+    confinement = spec.confinement or Confinement((), (), 0)
+    numbers = (spec.timeout_s, GRACE_S, DRAIN_S, _HALF, confinement.max_processes, FIRST_FEED)
+    counts = (len(spec.argv), len(confinement.feeds), len(confinement.guarded))
+    feeds = [feed.hex() for feed in confinement.feeds]
+    guarded = [word for path, target in confinement.guarded for word in (str(path), target)]
+    env = [f"{name}={value}" for name, value in spec.env.items()]
+    words = (str(spec.cwd), *map(str, (*numbers, *counts)), *spec.argv, *feeds, *guarded, *env)
     try:
         fields = [os.fsencode(word) for word in words]
     except UnicodeEncodeError as err:

@@ -74,15 +74,17 @@ class Chaos:
 
     @property
     def outside(self) -> Path:
-        return self.home / "outside.txt"
+        return self.home / "outside" / "log.txt"
 
     @property
     def database(self) -> Path:
         return self.home / "data" / "runs.db"
 
     def env(self) -> dict[str, str]:
+        self.outside.parent.mkdir(parents=True, exist_ok=True)
         names = {"FLOW_HOME": str(self.home), "OLLAMA_HOST": self.server.url, "CHAOS_OUTSIDE": str(self.outside)}
-        return {**os.environ, **names}
+        # Shown to sandboxed commands as well: what was executed is counted where no restore takes it back.
+        return {**os.environ, **names, "FLOW_SANDBOX__WRITABLE": json.dumps([str(self.outside.parent)])}
 
     def run(self, point: int) -> int:
         words = ("run", "plan-and-code", "Write the log", "--mode", "auto", "-c", VERIFY, "-q", "--no-approve-plan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -36,6 +37,7 @@ def run(chaos: Any, layer: Path, failing_from: int, error: int) -> Any:
     env = {
         **chaos.env(),
         "LD_PRELOAD": str(layer),
+        "FLOW_SANDBOX__READ_ONLY": json.dumps([str(layer.parent)]),  # commands load it as well
         "FAIL_UNDER": str(chaos.home),
         "FAIL_FROM": str(failing_from),
         "FAIL_ERRNO": str(error),

@@ -4,8 +4,11 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flowloom.retrieval.files import Denials, Skipped, TextContent, list_files, read_text, split_lines
 
@@ -106,6 +109,7 @@ def test_links_are_not_followed(make_tree: MakeTree, tmp_path: Path) -> None:
     (tree / "out").symlink_to(tmp_path / "secret")
     (tree / "in").symlink_to(tree / "a.py")
     (tree / "folder").symlink_to(tmp_path)
+    (tree / "loop").symlink_to("loop")
     assert _paths(tree) == ["a.py"]
     assert _reasons(tree)["out"] == "a link that leaves the workspace"
     assert _reasons(tree)["in"] == "a link within the workspace"
@@ -192,3 +196,22 @@ def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
 def test_lines_are_those_of_an_editor() -> None:
     assert split_lines("a\x0cb\u2028c\n\nd") == ["a\x0cb\u2028c", "", "d"]
     assert split_lines("") == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["*.key", "/a/", "b/", "!a.key", ".env*", "a/b.txt", "**/c", "#x", "", "[", "x\\ "]),
+        max_size=5,
+    ),
+    st.lists(st.sampled_from(["a", "b", "c", "a.key", ".env", "b.txt", "x ", "é"]), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_a_path_that_no_rule_may_deny_is_denied_by_none(rules: list[str], parts: list[str], is_folder: bool) -> None:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / ".flowignore").write_text("\n".join(rules))
+        denials = Denials(Path(folder))
+    above = ["/".join(parts[:depth]) + "/" for depth in range(1, len(parts))]
+    path = "/".join(parts) + ("/" if is_folder else "")
+    if denials.denied_by(path):
+        assert any(map(denials.may_deny, (*above, path)))

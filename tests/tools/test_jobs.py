@@ -390,6 +390,7 @@ def test_calls_have_folders_of_their_own(tmp_path: Path) -> None:
 
 def test_the_runner_imports_little() -> None:
     script = Path(sys.modules[run_job.__module__].__file__ or "").with_name("command_runner.py")
-    code = f"import sys; exec(open({str(script)!r}).read(), {{'__name__': 'runner'}}); print(*sys.modules)"
+    names = {"__name__": "runner", "__file__": str(script)}
+    code = f"import sys; exec(open({str(script)!r}).read(), {names!r}); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"json", "typing", "subprocess", "re", "asyncio", "flowloom"}
