@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..core.call_args import coerced
 from ..core.errors import ToolError
 from ..core.tool import ToolSpec
 
@@ -42,30 +42,13 @@ def parse_args(spec: ToolSpec, args: dict[str, Any]) -> BaseModel:
         ToolError: lists every unknown, missing and unusable argument.
     """
     fields = spec.args.model_fields
-    given = {
-        name: _read_list(value, spec, name)
-        for name, value in args.items()
-        if not (value is None and name in fields and not fields[name].is_required())
-    }
+    given = coerced(args, spec.definition().parameters)
     try:
         return spec.args.model_validate(given)
     except ValidationError as err:
         faults = [_fault(dict(detail), list(fields)) for detail in err.errors(include_url=False)]
         shown = ", ".join(name if field.is_required() else f"{name} (optional)" for name, field in fields.items())
         raise ToolError(f"{spec.name} was not run: {'; '.join(faults)}. Its arguments: {shown}.") from err
-
-
-def _read_list(value: Any, spec: ToolSpec, name: str) -> Any:
-    """Read a list that came as JSON text; text for a text argument is never touched."""
-    field = spec.args.model_fields.get(name)
-    wants_list = field is not None and str(field.annotation).startswith(("list[", "tuple["))
-    if not (wants_list and isinstance(value, str)):
-        return value
-    try:
-        read = json.loads(value)
-    except ValueError:
-        return value
-    return read if isinstance(read, list) else value
 
 
 def _fault(detail: dict[str, Any], known: list[str]) -> str:
