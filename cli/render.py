@@ -136,13 +136,14 @@ class ProgressView:
                 return f"  {name}: asked again: {one_line(data['reason'])}"
             case "tool_end":
                 about = self._calls.pop((record.node, data["call_id"]), "")
-                return f"  {name}: {_tool_text(data, about)}"
+                shown = "".join(f"\n    | {line}" for line in str(data.get("shown") or "").splitlines())
+                return f"  {name}: {_tool_text(data, about)}{shown}"
             case "question":
                 return "" if self._asks else _question_text(data, name)
             case "answer":
                 return f"{name}: {data['choice']} ({data['by']})".removeprefix(": ")
-            case "notice":
-                return f"Note: {data['text']}"
+            case "notice" | "undo":
+                return _note_text(record)
             case "run_end":
                 return self._totals_text(record)
             case _:
@@ -181,6 +182,8 @@ class ProgressView:
         if phase == "generating" and self._amount:
             rate = f", {self._amount / seconds:.0f}/s" if seconds >= 1 else ""
             doing += f", {self._amount} pieces{rate}"
+        if phase == "reading prompt":
+            doing += f", {self._amount} %"
         used = f"  [{duration(self._clock() - self._began)}, {short_number(self._totals.tokens)} tokens]"
         return visible(f"{node_name(node)}: {doing}".removeprefix(": ") + used)
 
@@ -377,6 +380,12 @@ def _call_text(data: Mapping[str, Any]) -> str:
 
 def _calls(names: Sequence[str]) -> str:
     return f", calls {', '.join(names)}" if names else ""
+
+
+def _note_text(record: EventRecord) -> str:
+    if record.type == "notice":
+        return f"Note: {record.data['text']}"
+    return f"Taken back: {record.data['commit'][:10] or ', '.join(record.data['files'])}"
 
 
 def _tool_text(data: Mapping[str, Any], about: str) -> str:

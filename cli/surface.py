@@ -14,6 +14,7 @@ from ..core.errors import RunInterrupted
 from ..core.questions import Answer, Question
 from .asking import ask_at_terminal
 from .context import CliOptions
+from .notify import Notify, notify
 from .printing import one_line, print_json, visible
 from .render import JsonlView, ProgressView, result_text
 
@@ -30,7 +31,7 @@ TERM_GRACE_S = 10.0
 def drive(options: CliOptions, context: AppContext, start: Start) -> int:
     """Run `start` to its end, show it, print the result, and return the exit code."""
     view = make_view(options, context.settings.output)
-    surface = Surface(view, answerer(options, view))
+    surface = Surface(view, answerer(options, view, context.settings.approvals.notify))
     try:
         outcome = asyncio.run(_until_end(surface, start, view))
     finally:
@@ -53,12 +54,19 @@ def make_view(options: CliOptions, output: str) -> ProgressView | JsonlView:
     )
 
 
-def answerer(options: CliOptions, view: ProgressView | JsonlView) -> Callable[[Question], Answer | None]:
-    """Return what answers questions: the person at the terminal, else each question's own headless answer."""
+def answerer(
+    options: CliOptions, view: ProgressView | JsonlView, call: Notify = "off"
+) -> Callable[[Question], Answer | None]:
+    """Return what answers questions: the person at the terminal, else each question's own headless answer.
+
+    Args:
+        call: how a person is called to the terminal.
+    """
 
     def answer(question: Question) -> Answer | None:
         if options.input_allowed:
             view.close()
+            notify(call, f"{question.node} waits for an answer", sys.stderr)
             return _asked(options, question)
         return None if question.headless is None else Answer(question.headless, by="headless")
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Category = Literal["read", "edit", "shell", "agent", "network", "mcp"]
+Category = Literal["read", "agent", "shell-safe", "edit", "shell", "outside-workspace", "network", "mcp"]
+"""By how far an effect reaches, least first."""
 Review = Literal["", "inexact", "conflict"]
 
 
@@ -93,7 +94,8 @@ class Command:
         env: added to the scrubbed environment.
         network: whether it may reach the network, where a sandbox can tell.
         timeout_s: seconds until its process group is ended.
-        category: "read" for commands built by us that only read, else "shell" (or "edit" for a commit).
+        category: "read" for commands built by us that only read, "shell-safe" for a model's line that the shell
+            policy found to only read (its environment is part of that), else "shell" (or "edit" for a commit).
     """
 
     argv: tuple[str, ...]

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 
 EVENT_VERSION = 1
 
-Phase = Literal["retrieving", "waiting for model", "generating", "running tool", "running command"]
+Phase = Literal["retrieving", "waiting for model", "reading prompt", "generating", "running tool", "running command"]
+"""What goes on; of "reading prompt" the amount is a percentage, of the others it counts pieces."""
 RunStatus = Literal["running", "waiting", "paused", "interrupted", "done", "failed"]
 
 
@@ -82,6 +83,8 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolEnded:
+    """`shown` is what a person sees of a command's output as it is told; "" = nothing."""
+
     type: ClassVar[str] = "tool_end"
     call_id: str
     name: str
@@ -89,6 +92,27 @@ class ToolEnded:
     seconds: float
     files: tuple[str, ...] = ()
     text: str = ""
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The verdict on an effect, before it happens.
+
+    Attributes:
+        what: the file that is written, or the command line.
+        category: how far it reaches: edit, shell-safe, shell, outside-workspace, network, mcp.
+        verdict: "allow", "ask" or "deny".
+        unasked: True when it happens without a person's word, now or earlier in the run.
+    """
+
+    type: ClassVar[str] = "decision"
+    call_id: str
+    what: str
+    category: str
+    verdict: str
+    reason: str
+    unasked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +143,15 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenBack:
+    """A person took back a commit of the run, or ("") the files that it wrote."""
+
+    type: ClassVar[str] = "undo"
+    commit: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     type: ClassVar[str] = "run_end"
     status: RunStatus
@@ -136,9 +169,11 @@ Event = (
     | ModelRetried
     | ToolStarted
     | ToolEnded
+    | Decided
     | QuestionAsked
     | QuestionAnswered
     | Noticed
+    | TakenBack
     | RunEnded
 )
 

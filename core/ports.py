@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from .effects import Command, Effect, FileWrite, ToolResult
-from .events import Event, Phase
+from .events import Decided, Event, Phase
 from .hits import Hit, Source
 from .messages import ModelReply, ModelRequest
 from .questions import Answer, Question
@@ -138,6 +138,18 @@ class Journal(Protocol):
     def finish(self, ref: CallRef, result: ToolResult) -> None: ...
 
 
+class Decisions(Protocol):
+    """Keeps the verdicts on effects, and counts what happens unasked."""
+
+    def used_up(self) -> str:
+        """Return why nothing more may happen unasked; "" = it may."""
+        ...
+
+    def tell(self, ref: CallRef, decided: Decided) -> None:
+        """Keep a verdict; it is told before it is acted on."""
+        ...
+
+
 class Blobs(Protocol):
     """Content-addressed bytes of a run."""
 
@@ -154,6 +166,22 @@ class Blobs(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Changed files by whose they are, each list sorted.
+
+    Attributes:
+        files: nobody but this run is known to have changed them, so a commit may hold them.
+        yours: held changes of the user before the run that are in no commit since; also those of them that the run
+            changed as well.
+        others: changed by somebody else while the run worked.
+    """
+
+    files: tuple[str, ...]
+    yours: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
 class Changes(Protocol):
     """What this run changed in the workspace."""
 
@@ -163,6 +191,16 @@ class Changes(Protocol):
 
     def diff(self, files: Sequence[str] | None = None) -> str:
         """Return one unified diff from before the run to now; None = all changed files, "" = no change."""
+        ...
+
+    def owned(self, files: Sequence[str] | None = None, agents: str | None = None) -> Owned:
+        """Return whose changes these files hold.
+
+        Args:
+            files: None = all that the run changed.
+            agents: beginning of the paths of the agents that worked on them: what these wrote is added, and a file
+                that is not as they left it is somebody else's. None = that is not looked at.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 from langgraph.graph import END, START, StateGraph
@@ -24,11 +25,14 @@ from ..core.events import ModelCalled, ModelRetried, ToolEnded, ToolStarted
 from ..core.messages import CallKey, Message, ModelReply, ModelRequest, ToolCall, ToolDef
 from ..core.questions import Answer, Question
 from ..core.tool import ToolContext
+from ..llm.read_reply import Calls, Reading, Retry, read_reply
 from ..llm.structured import format_schema, read_structured, schema_text
 from ..tools.calls import run_call
+from ..tools.shell_shown import shown_output
 from .agent_task import AgentTask, ModelCallsUsedUp
 from .changed import changed_contents
 from .deps import NodeDeps
+from .repeats import HINT_AT, STOP_AT, times_in_a_row
 from .window import Measured, prompt_tokens, require_room
 
 MAX_FAULTS = 2
@@ -93,12 +97,13 @@ class AgentLoop:
 
     def _first_messages(self) -> list[Message]:
         task, deps = self._task, self._deps
+        mask = deps.toolbox.secrets.mask
         if task.history:
-            return [*task.history, Message("user", task.prompt)]
+            return [*task.history, Message("user", mask(task.prompt))]
         role = task.preset
         extra = role.extra(deps.changes, deps.assembler)
         first = deps.assembler.first_message(role.text(task.schema), task.prompt, task.budget, extra)
-        return [task.system, first]
+        return [task.system, replace(first, content=mask(first.content))]
 
     async def _call_model(self, state: AgentState) -> AgentState:
         key = CallKey(self._task.path, self._task.visit, state["turn"])
@@ -112,9 +117,11 @@ class AgentLoop:
             reply = await self._model.complete(request, self._on_progress)
         except (ReplyCut, ReplyInvalid) as fault:
             return self._retry(state, key, fault, "")
+        reading = self._read(state, key, reply)
         if not reply.told:
-            self._report(key, reply, time.monotonic() - started if reply.seconds is None else reply.seconds)
-        update = self._take(state, key, reply)
+            seconds = time.monotonic() - started if reply.seconds is None else reply.seconds
+            self._report(key, reply, reading, seconds)
+        update = self._take(state, key, reply, reading)
         if reply.usage.prompt_tokens is not None:
             update["measured"] = Measured(reply.usage.prompt_tokens, len(request.messages)).to_dict()
         return update
@@ -132,26 +139,60 @@ class AgentLoop:
         messages = tuple(Message.from_dict(message) for message in state["messages"])
         tools: tuple[ToolDef, ...] = () if structuring else self._definitions
         schema = format_schema(self._schema()) if structuring else None
-        return ModelRequest(messages, key, tools, schema, self._deps.limits.max_tokens)
+        described = self._definitions if structuring else ()
+        return ModelRequest(messages, key, tools, schema, self._deps.limits.max_tokens, described)
 
-    def _take(self, state: AgentState, key: CallKey, reply: ModelReply) -> AgentState:
-        said = Message("assistant", reply.text, reply.calls, thinking=reply.thinking)
+    def _read(self, state: AgentState, key: CallKey, reply: ModelReply) -> Reading:
+        offered = () if state.get("structuring") else self._definitions
+        shown = [message["content"] for message in state["messages"] if message["role"] in ("user", "tool")]
+        return read_reply(reply, offered, turn=key.turn, read_before=shown)
+
+    def _take(self, state: AgentState, key: CallKey, reply: ModelReply, reading: Reading) -> AgentState:
+        if isinstance(reading, Calls):
+            return self._take_calls(state, key, reply, reading)
+        said = Message("assistant", reply.text, thinking=reply.thinking)
         update: AgentState = {"messages": [said.to_dict()], "turn": state["turn"] + 1, "pending": []}
-        if reply.calls and state.get("structuring"):
-            return self._retry(state, key, ReplyInvalid("a tool was called where only the JSON was asked for."), "")
-        if reply.calls:
-            return {**update, "faults": 0, "pending": [call.to_dict() for call in reply.calls]}
         if not reply.text.strip():
             return self._retry(state, key, ReplyInvalid("it was empty: no text and no tool call."), "")
+        unread, text = None, reply.text
+        if isinstance(reading, Retry):
+            unread = ReplyInvalid(reading.fault)
+        else:
+            text = reading.text
         if self._task.schema is None:
-            return {**update, "final": reply.text, "value": reply.text}
+            if unread is not None:
+                return self._retry(state, key, unread, reply.text)
+            return {**update, "final": text, "value": text}
         try:
-            value = read_structured(reply.text, self._task.schema)
+            value = read_structured(text, self._task.schema)
         except ReplyInvalid as fault:
-            if not state.get("structuring"):
+            if unread is None and not state.get("structuring"):
                 return self._ask_for_structure(state, update)
-            return self._retry(state, key, fault, reply.text)
-        return {**update, "final": reply.text, "value": value.model_dump(mode="json")}
+            return self._retry(state, key, unread or fault, reply.text)
+        return {**update, "final": text, "value": value.model_dump(mode="json")}
+
+    def _take_calls(self, state: AgentState, key: CallKey, reply: ModelReply, reading: Calls) -> AgentState:
+        if state.get("structuring"):
+            return self._retry(state, key, ReplyInvalid("a tool was called where only the JSON was asked for."), "")
+        said = Message("assistant", reading.text, reading.calls, thinking=reply.thinking).to_dict()
+        for call in reading.calls:
+            self._stop_loop([*self._visit(state), said], call)
+        pending = [call.to_dict() for call in reading.calls]
+        return {"messages": [said], "turn": state["turn"] + 1, "faults": 0, "pending": pending}
+
+    def _stop_loop(self, messages: list[dict[str, Any]], call: ToolCall) -> None:
+        if times_in_a_row(messages, call) < STOP_AT:
+            return
+        raise RunFailed(
+            f"{self._task.label}: {self._model.name!r} made the same call {STOP_AT} times in a row, and the last one "
+            f"was not run: {call.name} {call_summary(call)}".rstrip()
+            + ".",
+            hint="The run is saved: `flow resume` asks again, another model may do better.",
+        )
+
+    def _visit(self, state: AgentState) -> list[dict[str, Any]]:
+        """Return the messages of this visit, without those of the visits it goes on from."""
+        return state["messages"][len(self._task.history) :]
 
     def _ask_for_structure(self, state: AgentState, update: AgentState) -> AgentState:
         ask = Message("user", fill(load_prompt("nodes", "structure"), schema=schema_text(self._schema())))
@@ -189,12 +230,16 @@ class AgentLoop:
         todos = [result.todos for result in results if result.todos is not None]
         update: AgentState = {
             "messages": [
-                Message("tool", result.text, call_id=call.id, tool_name=call.name, seen=result.seen).to_dict()
-                for call, result in zip(batch, results, strict=True)
+                self._result(state, call, result).to_dict() for call, result in zip(batch, results, strict=True)
             ],
             "pending": [call.to_dict() for call in pending[len(batch) :]],
         }
         return {**update, "todos": list(todos[-1])} if todos else update
+
+    def _result(self, state: AgentState, call: ToolCall, result: ToolResult) -> Message:
+        repeated = times_in_a_row(self._visit(state), call) >= HINT_AT
+        text = f"{result.text}\n\n{load_prompt('nodes', 'repeated_call')}" if repeated else result.text
+        return Message("tool", text, call_id=call.id, tool_name=call.name, seen=result.seen)
 
     def _batch(self, pending: list[ToolCall]) -> list[ToolCall]:
         """Return the leading calls that may run side by side; any call that could change something runs alone."""
@@ -225,7 +270,9 @@ class AgentLoop:
                 call, self._specs, self._tool_context(state), toolbox.effects, self._task.label, ask_person
             )
         seconds = time.monotonic() - started
-        ended = ToolEnded(call.id, call.name, not result.failed, seconds, result.files, result.text[:400])
+        line = call.args.get("command")
+        shown = shown_output(line, result.text) if call.name == "bash" and isinstance(line, str) else ""
+        ended = ToolEnded(call.id, call.name, not result.failed, seconds, result.files, result.text[:400], shown)
         events.emit(label, ended)
         return result
 
@@ -239,6 +286,7 @@ class AgentLoop:
             todos=tuple(state.get("todos") or ()),
             changes=self._deps.changes,
             seen=_seen(state["messages"]),
+            secrets=toolbox.secrets,
         )
 
     def _spawn_refusal(self, state: AgentState, call: ToolCall) -> str:
@@ -247,7 +295,7 @@ class AgentLoop:
         limits = self._deps.limits
         earlier = [
             said["id"]
-            for message in state["messages"][len(self._task.history) :]
+            for message in self._visit(state)
             for said in message.get("calls", ())
             if said["name"] == "spawn_agent"
         ]
@@ -258,7 +306,7 @@ class AgentLoop:
     def _on_progress(self, phase: Any, amount: int) -> None:
         self._deps.events.progress(self._task.label, phase, amount)
 
-    def _report(self, key: CallKey, reply: ModelReply, seconds: float) -> None:
+    def _report(self, key: CallKey, reply: ModelReply, reading: Reading, seconds: float) -> None:
         usage = reply.usage
         event = ModelCalled(
             key=str(key),
@@ -266,7 +314,7 @@ class AgentLoop:
             seconds=seconds,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
-            calls=tuple(call.name for call in reply.calls),
+            calls=tuple(call.name for call in reading.calls) if isinstance(reading, Calls) else (),
             text=reply.text[:400],
         )
         self._deps.events.emit(self._task.label, event)

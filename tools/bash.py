@@ -20,14 +20,24 @@ class Args(ToolArgs):
 
 
 def plan(args: Args, ctx: ToolContext) -> Effect:
-    """Return the command.
+    """Return the command; one that only reads is of category shell-safe, with the environment it needs for that.
 
     Raises:
-        ToolError: it is empty or holds a NUL.
+        ToolError: it is empty, holds a NUL, or would wait for a person.
     """
     if not args.command.strip() or "\0" in args.command:
         raise ToolError("the command is empty or holds a NUL character. Give one shell command.")
-    return Command(("bash", "-c", args.command), args.timeout_ms / 1000)
+    from .shell_advice import interactive_hint  # late: a run without commands goes without
+    from .shell_line import judge_line
+
+    if hint := interactive_hint(args.command):
+        raise ToolError(hint)
+    # Rules are looked at when it is decided; whether it only reads does not depend on them.
+    judged = judge_line(args.command, (), ctx.workspace)
+    argv, timeout_s = ("bash", "-c", args.command), args.timeout_ms / 1000
+    if not judged.verdict.read_only:
+        return Command(argv, timeout_s)
+    return Command(argv, timeout_s, env=judged.env, category="shell-safe")
 
 
 TOOL = ToolSpec("bash", "shell", description("bash"), Args, plan)

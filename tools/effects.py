@@ -8,19 +8,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
+from ..configs.rules import Rule
 from ..core.effects import Command, Effect, FileWrite, Nothing, Spawn, ToolResult
 from ..core.errors import ToolError
-from ..core.ports import Ask, Blobs, CallRef, CommandOutcome, Journal, JournalEntry, Sandbox, Spawner
+from ..core.events import Decided
+from ..core.masking import SecretMask
+from ..core.ports import Ask, Blobs, CallRef, CommandOutcome, Decisions, Journal, JournalEntry, Sandbox, Spawner
 from ..core.questions import Answer, Question
 from .jobs import has_begun, job_folder, make_job, remove_job
+from .masked import masked_question, refusal_of_placeholder
 from .output import cut_middle, printed_text
 from .paths import read_inside, remove_leftover, replace_file
-from .permissions import Decision, approval_question, decide, grant_for
-from .showing import show_effect
+from .permissions import Confinement, Decision, approval_question, decide, grants_for, reach_of
+from .showing import command_line, show_effect
+
+if TYPE_CHECKING:
+    from .shell_policy import CommandVerdict
 
 _MAX_STALE = 2
 """Answers to an earlier question that LangGraph may give first: the stored one, and a resume value given again."""
@@ -29,9 +36,6 @@ _MAX_ATTEMPTS = 3
 """How often a command is begun that is cut short each time; the later times only where nobody has to be asked."""
 _CUT_OUTPUT_BYTES = 2_000
 """How much a person reads of what a command printed until it was cut short."""
-
-OnDecision = Callable[[CallRef, Effect, Decision], None]
-"""Told of every verdict before it is acted on."""
 
 BeforeCommand = Callable[[CallRef, Command], Awaitable[None]]
 """Called once a command that may change something is journaled, right before it starts; what it raises stops it."""
@@ -59,11 +63,14 @@ class Effects:
         jobs: folder for the jobs of commands, the same one after a resume; made when needed.
         mode: plan, ask, auto-edit or auto.
         output_bytes: how much of a command's output the model reads, in bytes of UTF-8.
-        on_decision: told of every verdict; None = nobody is.
+        decisions: told of every verdict, and says when nothing more may happen unasked; None = nobody counts.
         before_command: takes a snapshot; None = nothing does.
         restore: goes back to that snapshot; None = nothing does, and a person is asked in its place.
+        rules: for shell lines, of the settings.
+        confinement: as for `decide`.
         require_ours: called right before a file is replaced or restored and before a command starts; raises when the
             run is another process's by now. None = nobody else can have it.
+        secrets: masks questions, and what commands print and sub-agents report.
     """
 
     def __init__(
@@ -77,10 +84,13 @@ class Effects:
         grants: Grants,
         output_bytes: int,
         spawner: Spawner,
-        on_decision: OnDecision | None = None,
+        decisions: Decisions | None = None,
         before_command: BeforeCommand | None = None,
         restore: Restore | None = None,
         require_ours: Callable[[], None] | None = None,
+        secrets: SecretMask | None = None,
+        rules: Sequence[Rule] = (),
+        confinement: Confinement = "full",
     ) -> None:
         self._workspace = workspace
         self._sandbox = sandbox
@@ -91,10 +101,13 @@ class Effects:
         self._grants = grants
         self._output_bytes = output_bytes
         self._spawner = spawner
-        self._on_decision = on_decision
+        self._decisions = decisions
         self._before_command = before_command
         self._restore = restore
         self._require_ours = require_ours or (lambda: None)
+        self._secrets = secrets or SecretMask()
+        self._rules = tuple(rules)
+        self._confinement = confinement
         self._writing = asyncio.Lock()
 
     async def run(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> ToolResult:
@@ -120,7 +133,7 @@ class Effects:
                 return await self._command(ref, effect, ask)
             case Spawn():
                 report = await self._spawner.spawn(ref.agent, ref.call_id, effect.task, effect.tools)
-                return ToolResult(report)
+                return ToolResult(self._secrets.mask(report))
             case _:
                 assert_never(effect)
 
@@ -147,20 +160,43 @@ class Effects:
 
     def _refusal(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> str:
         """Return why the effect must not happen; "" = it may."""
-        decision = decide(effect, category, self._mode, self._grants)
-        if self._on_decision is not None:
-            self._on_decision(ref, effect, decision)
+        if isinstance(effect, Command) and (refused := refusal_of_placeholder(effect)):
+            return refused
+        shell = self._shell_verdict(effect)
+        decision = self._decision(ref, effect, category, shell)
         if decision.verdict != "ask" or not isinstance(effect, (FileWrite, Command)):
             return decision.reason if decision.verdict == "deny" else ""
         before = read_inside(self._workspace, effect.path) if isinstance(effect, FileWrite) else None
-        answer = _asked(approval_question(effect, ref.agent, before), ask)
+        question = approval_question(effect, ref.agent, before, shell, decision.reason)
+        answer = self._asked(question, ask)
         if answer.choice == "no" and isinstance(effect, FileWrite) and effect.review == "conflict":
             return f"{effect.path} was changed by someone else where you edit it; nothing was written. Read it again."
         if answer.choice == "no":
             return "The user declined this" + (f": {answer.reason}" if answer.reason else ". Ask what to do instead.")
         if answer.choice == "always":
-            self._grants.add(grant_for(effect))
+            for grant in grants_for(effect, shell):
+                self._grants.add(grant)
         return ""
+
+    def _decision(self, ref: CallRef, effect: Effect, category: str, shell: CommandVerdict | None) -> Decision:
+        decision = decide(effect, category, self._mode, self._grants, shell, confinement=self._confinement)
+        if self._decisions is None or not isinstance(effect, (FileWrite, Command)):
+            return decision
+        if decision.unasked and (why := self._decisions.used_up()):
+            decision = Decision("ask", why)
+        what = effect.path if isinstance(effect, FileWrite) else command_line(effect)
+        reach = reach_of(effect, category, shell)
+        decided = Decided(ref.call_id, what, reach, decision.verdict, decision.reason, decision.unasked)
+        self._decisions.tell(ref, decided)
+        return decision
+
+    def _shell_verdict(self, effect: Effect) -> CommandVerdict | None:
+        """Return what the shell policy says of a shell line; None = it has no say."""
+        if not isinstance(effect, Command):
+            return None
+        from .shell_line import verdict_on  # late: a run without commands goes without
+
+        return verdict_on(effect, self._rules, self._workspace)
 
     async def _write(self, ref: CallRef, effect: FileWrite) -> ToolResult:
         async with self._writing:
@@ -194,7 +230,7 @@ class Effects:
                 f"The run was stopped while it wrote {effect.path}, and the file has been changed since. "
                 f"Keep it as it is now, or apply this?\n{shown.body}"
             )
-            answer = _asked(Question("recovery", entry.ref.agent, text, ("keep", "apply"), shown.payload), ask)
+            answer = self._asked(Question("recovery", entry.ref.agent, text, ("keep", "apply"), shown.payload), ask)
             if answer.choice == "apply":
                 return await self._put(entry.ref, effect)
             await asyncio.to_thread(remove_leftover, self._workspace, effect.path, effect.post)
@@ -205,7 +241,7 @@ class Effects:
         try:
             result = self._command_result(command, await self._outcome(ref, command, ask))
         except ToolError as err:
-            result = ToolResult(str(err), failed=True)
+            result = ToolResult(self._secrets.mask(str(err)), failed=True)
         self._finish(ref, result)
         self._remove_jobs(ref)
         return result
@@ -219,7 +255,7 @@ class Effects:
             make_job(job)
             self._journal.begin(ref, command, None)
             is_first = attempt == 1 and not has_begun(job)
-            if is_first and self._before_command is not None and command.category != "read":
+            if is_first and self._before_command is not None and not _only_reads(command):
                 await self._before_command(ref, command)
             self._require_ours()
             outcome = await self._sandbox.run(command, self._workspace, job)
@@ -233,30 +269,36 @@ class Effects:
         """Decide about a command that was cut short."""
         if attempt == _MAX_ATTEMPTS:
             return False
-        if command.category == "read" or job_folder(self._jobs, ref, attempt + 1).exists():  # decided before a kill
+        if _only_reads(command) or job_folder(self._jobs, ref, attempt + 1).exists():  # decided before a kill
             return True
         self._require_ours()
-        if self._sandbox.kind != "none" and self._restore is not None and await self._restore(ref):
+        # Elsewhere more may have happened than a snapshot of the workspace can undo.
+        is_undone = self._sandbox.kind == "bubblewrap" and not command.network and self._restore is not None
+        if is_undone and self._restore is not None and await self._restore(ref):
             return True
         # LangGraph would give the same answer to a second question of this call.
         return attempt == 1 and self._asked_to_run_again(ref, command, outcome, ask)
 
     def _asked_to_run_again(self, ref: CallRef, command: Command, outcome: CommandOutcome, ask: Ask) -> bool:
         shown = show_effect(command, None)
-        printed = cut_middle(printed_text(outcome.output), _CUT_OUTPUT_BYTES).strip()
+        whole = self._secrets.mask(printed_text(outcome.output))
+        printed = cut_middle(whole, _CUT_OUTPUT_BYTES).strip()
         text = (
             "This command was cut short, and how far it came is not known. Run it again, or skip it?\n"
             f"{shown.body}" + (f"\nIt had printed:\n{printed}" if printed else "")
         )
         question = Question("recovery", ref.agent, text, ("rerun", "skip"), shown.payload)
-        return _asked(question, ask).choice == "rerun"
+        return self._asked(question, ask).choice == "rerun"
+
+    def _asked(self, question: Question, ask: Ask) -> Answer:
+        return _asked(masked_question(question, self._secrets), ask)
 
     def _remove_jobs(self, ref: CallRef) -> None:
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             remove_job(job_folder(self._jobs, ref, attempt))
 
     def _command_result(self, command: Command, outcome: CommandOutcome) -> ToolResult:
-        whole = printed_text(outcome.output)
+        whole = self._secrets.mask(printed_text(outcome.output))
         shown = cut_middle(whole, self._output_bytes)
         if not outcome.ended:
             status = "This was cut short and not run again. Check what it has done.\n"
@@ -295,3 +337,7 @@ def _asked(question: Question, ask: Ask) -> Answer:
         if answer.choice in question.choices and answer.to in ("", question.digest()):
             return answer
     raise ValueError(f"{answer.choice!r} is no answer to a question with the choices {question.choices}")
+
+
+def _only_reads(command: Command) -> bool:
+    return command.category in ("read", "shell-safe")

@@ -6,40 +6,59 @@ Called by the effect runner before anything is journaled or applied.
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
+from ..configs.rules import rule_text
 from ..core.effects import Category, Command, Effect, FileWrite, Nothing, Spawn
 from ..core.questions import Question
 from ..core.texts import visible
 from .paths import is_protected
 from .showing import show_effect
 
+if TYPE_CHECKING:
+    from .shell_policy import CommandVerdict
+
 Mode = Literal["plan", "ask", "auto-edit", "auto"]
 Verdict = Literal["allow", "ask", "deny"]
+Confinement = Literal["full", "partial", "none"]
 
 _HARMLESS = ("read", "agent")
-# By how far an effect of the category can reach.
-_REACH: tuple[Category, ...] = ("read", "agent", "edit", "shell", "network", "mcp")
+_REACH: tuple[Category, ...] = get_args(Category)
 
 APPROVAL_CHOICES = ("yes", "no", "always")
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict, and why in words that the model and a person can both read."""
+    """A verdict, and why in words that the model and a person can both read.
+
+    `unasked` is True for an effect that happens without a person's word, by the mode or the shell policy.
+    """
 
     verdict: Verdict
     reason: str
+    unasked: bool = False
 
 
-def decide(effect: Effect, category: str, mode: str, grants: Container[str]) -> Decision:
+def decide(
+    effect: Effect,
+    category: str,
+    mode: str,
+    grants: Container[str],
+    shell: CommandVerdict | None = None,
+    *,
+    confinement: Confinement = "full",
+) -> Decision:
     """Return whether an effect may happen now, must be asked for, or must not happen.
 
     Args:
         category: the tool's; where the effect itself reaches further, that counts.
-        grants: what a person allowed for the rest of the run, as `grant_for` names it.
+        grants: what a person allowed for the rest of the run, as `grants_for` names it.
+        shell: the verdict on a command that is a shell line; None = it is none.
+        confinement: what a sandbox that was not chosen by name comes to here. "none": every command of a model is
+            asked for; "partial": every one that does not only read.
 
     Raises:
         ValueError: no such mode.
@@ -48,6 +67,8 @@ def decide(effect: Effect, category: str, mode: str, grants: Container[str]) -> 
         raise ValueError(f"{mode!r} is not a mode; modes are {', '.join(get_args(Mode))}")
     if isinstance(effect, FileWrite) and is_protected(effect.path):
         return Decision("deny", f"{effect.path} is protected and is never written by a tool.")
+    if shell is not None and shell.decision == "deny":
+        return Decision("deny", f"It was not run: {shell.reason}.")
     reach = effective_category(effect, category)
     if isinstance(effect, (Nothing, Spawn)) or reach in _HARMLESS:
         return Decision("allow", "it changes nothing")
@@ -55,18 +76,36 @@ def decide(effect: Effect, category: str, mode: str, grants: Container[str]) -> 
         return Decision(
             "deny", "This run is in plan mode: files are not changed and no command runs. Read and plan only."
         )
+    decision = _decide_change(effect, reach, mode, grants, shell)
+    if confinement == "full" or not (isinstance(effect, Command) and decision.unasked):
+        return decision
+    if confinement == "partial" and shell is not None and shell.read_only:
+        return decision
+    lacks = "no sandbox" if confinement == "none" else "no sandbox but Landlock, which leaves gaps,"
+    return Decision("ask", f"{lacks} confines commands on this machine (`flow doctor` says why)")
+
+
+def _decide_change(
+    effect: Effect, reach: str, mode: str, grants: Container[str], shell: CommandVerdict | None
+) -> Decision:
+    """Decide about something that may change something, in a mode in which that may happen."""
+    if shell is not None and shell.asked_by_rule:
+        return Decision("ask", shell.reason)
     review = effect.review if isinstance(effect, FileWrite) else ""
     if review == "conflict":
         return Decision("ask", "it would replace what somebody changed since the file was read")
     if mode == "auto":
-        return Decision("allow", "mode auto")
+        return Decision("allow", "mode auto", unasked=True)
     if review == "inexact":
         return Decision("ask", "the quoted place was recognised by likeness only")
     if mode == "auto-edit" and reach == "edit":
-        return Decision("allow", "mode auto-edit")
-    if grant_for(effect) in grants:
+        return Decision("allow", "mode auto-edit", unasked=True)
+    if shell is not None and shell.decision == "allow":
+        return Decision("allow", shell.reason, unasked=True)
+    wanted = grants_for(effect, shell)
+    if wanted and all(grant in grants for grant in wanted):
         return Decision("allow", "a person allowed it for the rest of the run")
-    return Decision("ask", f"mode {mode} asks for it")
+    return Decision("ask", shell.reason if shell is not None else f"mode {mode} asks for it")
 
 
 def effective_category(effect: Effect, category: str) -> str:
@@ -78,26 +117,56 @@ def effective_category(effect: Effect, category: str) -> str:
     return max(category, own, key=lambda name: _REACH.index(name) if name in _REACH else len(_REACH))
 
 
-def grant_for(effect: Effect) -> str:
-    """Return the grant that an "always" gives: all writes of files, or this one command; "" = nothing to grant."""
+def reach_of(effect: Effect, category: str, shell: CommandVerdict | None = None) -> str:
+    """Return the category that a person is told: the shell policy's of a shell line, else the effective one."""
+    reach = effective_category(effect, category)
+    return shell.category if shell is not None and reach in ("shell", "shell-safe") else reach
+
+
+def grants_for(effect: Effect, shell: CommandVerdict | None = None) -> tuple[str, ...]:
+    """Return what an "always" gives: all writes of files, the prefixes of a shell line, or this one command.
+
+    () = there is nothing to grant.
+    """
     if isinstance(effect, FileWrite):
-        return "edit"
-    if isinstance(effect, Command):
-        return "command:" + json.dumps(list(effect.argv), ensure_ascii=False)
-    return ""
+        return ("edit",)
+    if not isinstance(effect, Command):
+        return ()
+    if shell is not None and shell.prefixes:
+        return tuple(rule_text(prefix) for prefix in shell.prefixes)
+    return ("command:" + json.dumps(list(effect.argv), ensure_ascii=False),)
 
 
-def approval_question(effect: FileWrite | Command, node: str, before: bytes | None = None) -> Question:
+def _grants_text(grants: Sequence[str]) -> str:
+    if grants == ("edit",):
+        return "every edit of a file"
+    rules = [grant for grant in grants if not grant.startswith("command:")]
+    return " and ".join(rules) if rules else "exactly this command"
+
+
+def approval_question(
+    effect: FileWrite | Command,
+    node: str,
+    before: bytes | None = None,
+    shell: CommandVerdict | None = None,
+    reason: str = "",
+) -> Question:
     """Return the question that asks a person for an effect, showing exactly what will run or be written.
 
     Args:
         before: the file's content now; None = there is no file, or the effect is a command.
+        shell: the verdict on a shell line; decides what "always" gives.
+        reason: why it is asked; "" = it is not told.
     """
     shown = show_effect(effect, before)
-    text = f"{shown.title}\n{shown.body}"
     if not isinstance(effect, FileWrite) or not effect.review:
-        return Question("approval", node, text, APPROVAL_CHOICES, shown.payload)
+        granted = grants_for(effect, shell)
+        because = f"Asked since {visible(reason)}. " if reason else ""
+        # Above what is shown, where no line of it can pass for this one.
+        told = f"{because}always: {visible(_grants_text(granted))}, for the rest of this run."
+        payload = {**shown.payload, "always": list(granted)}
+        return Question("approval", node, f"{shown.title}\n{told}\n{shown.body}", APPROVAL_CHOICES, payload)
     # No "always": each of these is a case of its own. Nobody there to ask must not mean that somebody's work is lost.
     headless = "no" if effect.review == "conflict" else None
-    text = f"{visible(effect.note)}\n{text}"
+    text = f"{visible(effect.note)}\n{shown.title}\n{shown.body}"
     return Question("approval", node, text, ("yes", "no"), {**shown.payload, "review": effect.review}, headless)

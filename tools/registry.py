@@ -16,6 +16,7 @@ from . import (
     grep,
     multi_edit,
     read_file,
+    run_code,
     search_code,
     spawn_agent,
     todo,
@@ -36,6 +37,7 @@ _MODULES = (
     todo,
     multi_edit,
     apply_patch,
+    run_code,
 )
 
 TOOLS: Mapping[str, ToolSpec] = MappingProxyType({module.TOOL.name: module.TOOL for module in _MODULES})

@@ -34,10 +34,15 @@ def show_effect(effect: FileWrite | Command, before: bytes | None) -> ShownEffec
     return ShownEffect(title, diff, {"effect": "write", "path": path, "diff": diff})
 
 
-def _show_command(command: Command) -> ShownEffect:
+def command_line(command: Command) -> str:
+    """Return a command as one would type it, with nothing invisible in it."""
     argv = command.argv
     is_line = len(argv) == 3 and argv[:2] == ("bash", "-c")
-    line = visible(argv[2] if is_line else shlex.join(argv))
+    return visible(argv[2] if is_line else shlex.join(argv))
+
+
+def _show_command(command: Command) -> ShownEffect:
+    argv, line = command.argv, command_line(command)
     where = "" if command.cwd == "." else f" in {visible(command.cwd)}"
     payload: dict[str, Any] = {
         "effect": "command",

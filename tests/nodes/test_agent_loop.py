@@ -52,10 +52,18 @@ async def test_error_of_a_tool_goes_back_to_the_model(bench: Any, script: Any) -
 
 
 async def test_unknown_tool_is_told_to_the_model_with_a_near_name(bench: Any, script: Any) -> None:
-    run = bench(script.call("readfile", path="a.py"), Reply("ok"))
+    run = bench(script.call("read_fle", path="a.py"), Reply("ok"))
     await run.node(AGENT)
-    assert "there is no tool 'readfile'" in run.results()[0]
+    assert "there is no tool 'read_fle'" in run.results()[0]
     assert "read_file" in run.results()[0]
+
+
+async def test_tool_is_found_by_a_name_in_another_spelling(bench: Any, script: Any) -> None:
+    run = bench(script.call("functions.ReadFile:0", file_path="a.py"), Reply("ok"))
+    await run.node(AGENT)
+    assert run.results()[0].startswith("1|x = 1")
+    (told,) = [message for message in run.conversation() if message.get("tool_calls")]
+    assert told["tool_calls"][0]["function"] == {"name": "read_file", "arguments": {"path": "a.py"}}
 
 
 async def test_tool_that_the_node_does_not_offer_never_runs(bench: Any, script: Any) -> None:
@@ -132,7 +140,7 @@ async def test_thinking_is_never_sent_back(bench: Any, script: Any) -> None:
 
 
 async def test_model_calls_of_a_visit_are_limited(bench: Any, script: Any) -> None:
-    run = bench(*[script.call("read_file", path="a.py")] * 5, limits=AgentLimits(model_calls=3))
+    run = bench(*[script.call("grep", pattern=f"x{n}") for n in range(5)], limits=AgentLimits(model_calls=3))
     with pytest.raises(LimitReached, match="a#1 used all of its 3 model calls") as reached:
         await run.node(AGENT)
     assert reached.value.exit_code == 3
@@ -249,3 +257,13 @@ async def test_calls_with_the_same_id_from_the_server_are_told_apart(bench: Any)
     run = bench(RawReply([part]), Reply("done"))
     await run.node(AGENT)
     assert [text.partition("\n")[0] for text in run.results()] == ["1|x = 1", "1|y = 2"]
+
+
+async def test_secrets_of_the_first_message_never_reach_the_model_nor_the_checkpoint(bench: Any) -> None:
+    token = "ghp_" + "a1B2c3D4e5" * 4
+    run = bench(Reply("done"))
+    run.write("a.py", f'x = "{token}"\n')
+    await run.node("type: coder, prompt: 'use {{ input.key }}'", key=f"password={token[4:20]}")
+    sent = str(run.conversation())
+    assert token not in sent and token[4:20] not in sent
+    assert sent.count("<secret:") == 2

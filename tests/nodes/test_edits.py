@@ -44,7 +44,7 @@ async def test_a_file_that_was_not_shown_is_edited_at_the_second_call(bench: Any
     assert run.read("c.py") == "z = 4\n"
 
 
-async def test_what_was_read_in_an_earlier_visit_counts_when_the_conversation_goes_on(bench: Any, script: Any) -> None:
+async def test_what_was_read_in_an_earlier_visit_counts_when_it_goes_on(bench: Any, script: Any) -> None:
     run = bench(
         script.call("read_file", path="c.py"),
         Reply("read it"),

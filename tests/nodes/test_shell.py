@@ -119,3 +119,18 @@ async def test_command_is_told_with_its_real_time_and_result(bench: Any) -> None
     assert ended["ok"] is False
     assert 0.2 <= ended["seconds"] < 10
     assert run.kinds("tool_start", "tool_end") == ["tool_start a#1", "tool_end a#1"]
+
+
+async def test_secrets_in_a_commands_json_are_masked_in_the_nodes_value(bench: Any) -> None:
+    token = "ghp_" + "a1B2c3D4e5" * 4
+    run = bench()
+    run.write("data.json", f'{{"login": {{"password": "hunter22x"}}, "note": "{token}", "pad": "{"x" * 20_000}"}}')
+    value = await run.node(JSON, line="cat data.json")
+    assert value["login"]["password"].startswith("<secret:PASSWORD-")
+    assert value["note"].startswith("<secret:GITHUB-")
+
+
+async def test_a_command_that_was_given_a_masked_input_is_refused(bench: Any) -> None:
+    run = bench()
+    with pytest.raises(RunFailed, match="no command is given one"):
+        await run.node(JSON, line="echo <secret:GITHUB-0a1b2c>")

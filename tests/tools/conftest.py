@@ -10,17 +10,21 @@ from typing import Any
 
 import pytest
 
+from flowloom.configs.rules import Rule
 from flowloom.core.effects import Command, Effect, FileWrite, Nothing, ToolResult
 from flowloom.core.errors import ToolError
+from flowloom.core.events import Decided
 from flowloom.core.hits import Hit, Source
+from flowloom.core.masking import SecretMask
 from flowloom.core.messages import ToolCall
-from flowloom.core.ports import CallRef, JournalEntry, Sandbox
+from flowloom.core.ports import CallRef, JournalEntry, Owned, Sandbox
 from flowloom.core.questions import Answer, Question
 from flowloom.core.tool import ToolContext
 from flowloom.tools.args import parse_args
 from flowloom.tools.calls import run_call
 from flowloom.tools.effects import Effects
 from flowloom.tools.host import HostSandbox
+from flowloom.tools.permissions import Confinement
 from flowloom.tools.registry import TOOLS
 
 
@@ -74,6 +78,9 @@ class FixedChanges:
     def diff(self, files: Sequence[str] | None = None) -> str:
         raise NotImplementedError
 
+    def owned(self, files: Sequence[str] | None = None, agents: str | None = None) -> Owned:
+        raise NotImplementedError
+
 
 class EchoSpawner:
     async def spawn(self, parent: str, call_id: str, task: str, tools: Sequence[str]) -> str:
@@ -94,6 +101,20 @@ class Person:
         return self.answers.pop(0)
 
 
+@dataclass
+class KeptDecisions:
+    """What was decided; `why` says that nothing more may happen unasked."""
+
+    told: list[Decided] = field(default_factory=list)
+    why: str = ""
+
+    def used_up(self) -> str:
+        return self.why
+
+    def tell(self, ref: CallRef, decided: Decided) -> None:
+        self.told.append(decided)
+
+
 class Rig:
     """A workspace and everything a call goes through."""
 
@@ -107,8 +128,18 @@ class Rig:
         self.grants: set[str] = set()
         self.offered: tuple[str, ...] = tuple(TOOLS)
         self.changes: FixedChanges | None = None
+        self.seen: dict[str, str] | None = None
+        self.decisions = KeptDecisions()
+        self.secrets = SecretMask(b"run")
 
-    def effects(self, mode: str = "auto", sandbox: Sandbox | None = None, output_bytes: int = 16_384) -> Effects:
+    def effects(
+        self,
+        mode: str = "auto",
+        sandbox: Sandbox | None = None,
+        output_bytes: int = 16_384,
+        rules: Sequence[Rule] = (),
+        confinement: Confinement = "full",
+    ) -> Effects:
         return Effects(
             workspace=self.workspace,
             sandbox=sandbox or HostSandbox(),
@@ -119,11 +150,23 @@ class Rig:
             grants=self.grants,
             output_bytes=output_bytes,
             spawner=EchoSpawner(),
+            secrets=self.secrets,
+            rules=rules,
+            decisions=self.decisions,
+            confinement=confinement,
         )
 
     @property
     def context(self) -> ToolContext:
-        return ToolContext(self.workspace, self.blobs, self.retriever, self.offered, changes=self.changes)
+        return ToolContext(
+            self.workspace,
+            self.blobs,
+            self.retriever,
+            self.offered,
+            changes=self.changes,
+            seen=self.seen,
+            secrets=self.secrets,
+        )
 
     def plan(self, tool: str, **args: Any) -> Effect:
         spec = TOOLS[tool]

@@ -1,18 +1,20 @@
 import asyncio
 import hashlib
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowloom.configs.rules import parse_rules
 from flowloom.core.effects import Command, FileWrite, Nothing, Spawn, ToolResult
 from flowloom.core.errors import ToolError
 from flowloom.core.ports import CallRef, CommandOutcome
 from flowloom.core.questions import Answer, Question
 from flowloom.tools.host import HostSandbox
 from flowloom.tools.jobs import job_folder, make_job
-from flowloom.tools.permissions import approval_question, grant_for
+from flowloom.tools.permissions import approval_question, grants_for
 
 REF = CallRef("code#1", "c1")
 
@@ -167,6 +169,26 @@ async def test_no_is_told_to_the_model_with_the_reason(rig: Any) -> None:
     assert rig.journal.entries == {}
 
 
+async def test_a_line_that_only_reads_runs_unasked_and_git_in_it_runs_nothing_of_the_repository(rig: Any) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=rig.workspace, check=True)
+    trap = rig.write("trap.sh", "#!/bin/sh\ntouch sprung\n")
+    trap.chmod(0o755)
+    subprocess.run(["git", "config", "core.fsmonitor", "./trap.sh"], cwd=rig.workspace, check=True)
+    result = await rig.call("bash", mode="ask", command="git status --short | head")
+    assert (result.text, result.exit_code) == ("?? trap.sh", 0)
+    assert not (rig.workspace / "sprung").exists()
+    assert rig.person.questions == []
+
+
+async def test_a_rule_that_denies_holds_in_every_mode(rig: Any) -> None:
+    rig.write("a.txt", "kept")
+    effects = rig.effects("auto", rules=parse_rules({"bash(rm:*)": "deny"}))
+    result = await effects.run(REF, shell("ls; rm a.txt"), "shell", wait)
+    assert result.failed
+    assert "bash(rm:*)" in result.text
+    assert rig.bytes("a.txt") == b"kept"
+
+
 async def test_always_is_not_asked_again(rig: Any) -> None:
     rig.person.answers = [Answer("always"), Answer("always"), Answer("no")]
     effects = rig.effects("ask")
@@ -177,7 +199,7 @@ async def test_always_is_not_asked_again(rig: Any) -> None:
     other = await effects.run(CallRef("n", "5"), shell("echo b >> log"), "shell", rig.person)
     assert other.failed
     assert rig.bytes("log") == b"a\na\n"
-    assert rig.grants == {"edit", grant_for(shell("echo a >> log"))}
+    assert rig.grants == {"edit", *grants_for(shell("echo a >> log"))}
     assert len(rig.person.questions) == 3
 
 
@@ -188,11 +210,37 @@ async def test_an_answer_that_is_no_choice_is_a_bug(rig: Any) -> None:
 
 
 async def test_every_verdict_is_told_before_it_is_acted_on(rig: Any) -> None:
-    told: list[str] = []
-    effects = rig.effects("plan")
-    effects._on_decision = lambda ref, effect, decision: told.append(decision.verdict)
-    await effects.run(REF, shell("true"), "shell", wait)
-    assert told == ["deny"]
+    await rig.effects("plan").run(REF, shell("make"), "shell", wait)
+    with pytest.raises(Waiting):
+        await rig.effects("ask").run(REF, shell("make"), "shell", wait)
+    await rig.effects("auto").run(CallRef("n", "2"), write(None, b"x", "new.txt"), "edit", wait)
+    told = [(each.what, each.category, each.verdict, each.unasked) for each in rig.decisions.told]
+    assert told == [
+        ("make", "shell", "deny", False),
+        ("make", "shell", "ask", False),
+        ("new.txt", "edit", "allow", True),
+    ]
+
+
+async def test_when_nothing_more_may_happen_unasked_a_person_is_asked_and_told_why(rig: Any) -> None:
+    rig.decisions.why = "the 3 effects are used up"
+    rig.person.answers = [Answer("yes")]
+    await rig.effects("auto").run(REF, write(None, b"x", "new.txt"), "edit", rig.person)
+    assert "the 3 effects are used up" in rig.person.questions[0].text
+    assert rig.decisions.told[0].verdict == "ask"
+
+
+@pytest.mark.parametrize("line", ["ls", "make"])
+async def test_without_any_sandbox_every_command_is_asked_for(rig: Any, line: str) -> None:
+    with pytest.raises(Waiting, match="no sandbox confines commands"):
+        await rig.effects("auto", confinement="none").run(REF, shell(line), "shell", wait)
+
+
+async def test_under_landlock_alone_only_reading_runs_unasked(rig: Any) -> None:
+    effects = rig.effects("auto", confinement="partial")
+    assert not (await effects.run(REF, shell("ls"), "shell", wait)).failed
+    with pytest.raises(Waiting, match="Landlock"):
+        await effects.run(CallRef("n", "2"), shell("make"), "shell", wait)
 
 
 async def test_a_finished_call_is_not_done_again(rig: Any) -> None:

@@ -2,10 +2,13 @@ from typing import Any
 
 import pytest
 
+from flowloom.configs.rules import parse_rules
 from flowloom.core.effects import Command, Effect, FileWrite, Nothing, Spawn, ToolResult
-from flowloom.tools.permissions import approval_question, decide, grant_for
+from flowloom.tools.permissions import approval_question, decide, grants_for, reach_of
+from flowloom.tools.shell_policy import check_command
 
 WRITE = FileWrite("src/a.py", None, b"x", "")
+ALWAYS_EDIT = "always: every edit of a file, for the rest of this run."
 SHELL = Command(("bash", "-c", "make"), 1.0)
 READING = Command(("git", "status"), 1.0, category="read")
 COMMIT = Command(("sh", "-c", "commit"), 1.0, category="edit")
@@ -62,9 +65,43 @@ def test_plan_mode_is_named_to_the_model() -> None:
 
 def test_a_grant_covers_all_writes_or_exactly_one_command() -> None:
     assert decide(WRITE, "edit", "ask", {"edit"}).verdict == "allow"
-    assert decide(SHELL, "shell", "ask", {grant_for(SHELL)}).verdict == "allow"
+    assert decide(SHELL, "shell", "ask", {*grants_for(SHELL)}).verdict == "allow"
     other = Command(("bash", "-c", "make "), 1.0)
-    assert decide(other, "shell", "ask", {grant_for(SHELL), "edit"}).verdict == "ask"
+    assert decide(other, "shell", "ask", {*grants_for(SHELL), "edit"}).verdict == "ask"
+
+
+@pytest.mark.parametrize(
+    ("line", "mode", "verdict"),
+    [
+        ("ls src", "ask", "allow"),
+        ("ls src", "auto-edit", "allow"),
+        ("ls src", "plan", "deny"),
+        ("make lint", "ask", "allow"),
+        ("make", "ask", "ask"),
+        ("make", "auto-edit", "ask"),
+        ("make", "auto", "allow"),
+        ("rm x", "ask", "deny"),
+        ("ls; rm x", "auto", "deny"),
+        ("git push", "auto", "ask"),
+        ("ls $(make)", "ask", "ask"),
+        ("ls $(make)", "auto", "allow"),
+    ],
+)
+def test_a_shell_line_is_decided_by_the_shell_policy(line: str, mode: str, verdict: str) -> None:
+    rules = parse_rules({"bash(make lint)": "allow", "bash(git push:*)": "ask", "bash(rm:*)": "deny"})
+    shell = check_command(line, rules)
+    command = Command(("bash", "-c", line), 1.0, category="shell-safe" if shell.read_only else "shell")
+    assert decide(command, "shell", mode, frozenset(), shell).verdict == verdict
+
+
+def test_always_grants_the_prefixes_of_a_shell_line() -> None:
+    first, second = check_command("npm test -- a && git commit -m x"), check_command("git commit -m y; npm test")
+    command = Command(("bash", "-c", "npm test -- a && git commit -m x"), 1.0)
+    granted = set(grants_for(command, first))
+    assert granted == {"bash(npm test:*)", "bash(git commit:*)"}
+    assert decide(command, "shell", "ask", granted, second).verdict == "allow"
+    assert decide(command, "shell", "ask", granted - {"bash(npm test:*)"}, second).verdict == "ask"
+    assert decide(command, "shell", "ask", granted, check_command("npm test $(id)")).verdict == "ask"
 
 
 def test_a_grant_does_not_lift_plan_mode() -> None:
@@ -82,14 +119,19 @@ def test_a_write_is_asked_for_with_its_diff() -> None:
     assert question.kind == "approval"
     assert question.node == "code#1"
     assert question.choices == ("yes", "no", "always")
-    assert question.text.startswith("Change 設定.txt?\n--- a/設定.txt\n+++ b/設定.txt\n@@ -1,3 +1,3 @@\n")
+    assert question.text.startswith(
+        f"Change 設定.txt?\n{ALWAYS_EDIT}\n--- a/設定.txt\n+++ b/設定.txt\n@@ -1,3 +1,3 @@\n"
+    )
     assert "\n-二\n+弐\n" in question.text
     assert question.payload["diff"] in question.text
 
 
 def test_a_new_file_is_shown_against_nothing() -> None:
     question = approval_question(FileWrite("a", None, b"x", ""), "n")
-    assert question.text == "Create a?\n--- /dev/null\n+++ b/a\n@@ -0,0 +1 @@\n+x\n\\ No newline at end of file\n"
+    assert (
+        question.text
+        == f"Create a?\n{ALWAYS_EDIT}\n--- /dev/null\n+++ b/a\n@@ -0,0 +1 @@\n+x\n\\ No newline at end of file\n"
+    )
 
 
 def test_a_crlf_file_shows_only_what_changes() -> None:
@@ -117,7 +159,8 @@ def test_a_binary_change_is_told_by_its_sizes() -> None:
 
 def test_a_command_is_shown_exactly() -> None:
     question = approval_question(Command(("bash", "-c", "rm -rf build && make"), 120.0, cwd="sub"), "n")
-    assert question.text == "Run this command in sub (at most 120 s)?\nrm -rf build && make"
+    always = "always: exactly this command, for the rest of this run."
+    assert question.text == f"Run this command in sub (at most 120 s)?\n{always}\nrm -rf build && make"
     assert question.payload["argv"] == ["bash", "-c", "rm -rf build && make"]
 
 
@@ -135,3 +178,22 @@ def test_hidden_text_is_visible_in_questions(rig: Any) -> None:
         assert "\u202e" not in shown
         assert "\u200b" not in shown
         assert "<U+202E>" in shown
+
+
+def test_a_question_says_why_it_is_asked_and_what_always_gives() -> None:
+    line = "npm test -- a && git commit -m x"
+    shell = check_command(line)
+    question = approval_question(Command(("bash", "-c", line), 1.0), "n", None, shell, "mode ask asks for it")
+    told = (
+        "Asked since mode ask asks for it. always: bash(npm test:*) and bash(git commit:*), for the rest of this run."
+    )
+    assert question.text.split("\n")[1] == told
+    assert question.payload["always"] == ["bash(npm test:*)", "bash(git commit:*)"]
+
+
+@pytest.mark.parametrize(
+    ("line", "category"),
+    [("ls src", "shell-safe"), ("make", "shell"), ("cat /etc/passwd", "outside-workspace")],
+)
+def test_a_shell_line_has_the_category_of_what_it_reaches(line: str, category: str) -> None:
+    assert reach_of(Command(("bash", "-c", line), 1.0), "shell", check_command(line)) == category

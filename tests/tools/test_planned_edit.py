@@ -5,7 +5,10 @@ import pytest
 
 from flowloom.core.effects import FileWrite, Nothing
 
-TEXT = "import os\n\n\ndef load(path):\n    return open(path).read()\n\n\ndef save(path, text):\n    open(path, 'w').write(text)\n"
+TEXT = (
+    "import os\n\n\ndef load(path):\n    return open(path).read()\n\n\n"
+    "def save(path, text):\n    open(path, 'w').write(text)\n"
+)
 
 
 def shown(rig: Any, name: str, content: str | bytes) -> None:
@@ -172,7 +175,9 @@ def test_one_bad_edit_of_several_leaves_the_file_as_it_is(rig: Any) -> None:
 
 def test_a_patch_lands_where_its_context_stands_whatever_its_numbers_say(rig: Any) -> None:
     shown(rig, "a.py", TEXT)
-    patch = "--- a/a.py\n+++ b/a.py\n@@ -40,9 +40,9 @@\n def load(path):\n-    return open(path).read()\n+    return 1\n"
+    patch = (
+        "--- a/a.py\n+++ b/a.py\n@@ -40,9 +40,9 @@\n def load(path):\n-    return open(path).read()\n+    return 1\n"
+    )
     assert rig.plan("apply_patch", path="a.py", patch=patch).post.decode() == TEXT.replace(
         "return open(path).read()", "return 1"
     )

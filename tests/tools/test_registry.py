@@ -29,7 +29,7 @@ def wire(spec: ToolSpec) -> str:
 
 def test_every_tool_is_listed_under_its_name() -> None:
     assert all(name == spec.name for name, spec in TOOLS.items())
-    assert set(TOOLS) == {*CODER, "search_code", "git", "todo", "multi_edit", "apply_patch"}
+    assert set(TOOLS) == {*CODER, "search_code", "git", "todo", "multi_edit", "apply_patch", "run_code"}
 
 
 def test_every_description_has_a_file_and_every_file_a_tool() -> None:

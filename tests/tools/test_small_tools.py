@@ -6,7 +6,7 @@ from flowloom.core.effects import Command, Nothing, Spawn
 
 
 def test_bash_plans_one_shell_line(rig: Any) -> None:
-    assert rig.plan("bash", command="echo 'a b' | wc") == Command(("bash", "-c", "echo 'a b' | wc"), 120.0)
+    assert rig.plan("bash", command="make 'a b' | wc") == Command(("bash", "-c", "make 'a b' | wc"), 120.0)
     assert rig.plan("bash", command="make", timeout_ms=1500).timeout_s == 1.5
 
 
@@ -59,3 +59,13 @@ def test_a_sub_agent_can_not_have_more_than_its_parent_or_more_than_reading(rig:
 def test_no_sub_agent_without_a_reading_tool(rig: Any) -> None:
     rig.offered = ("bash", "spawn_agent")
     assert "no reading tool" in rig.refusal("spawn_agent", task="t")
+
+
+def test_bash_plans_a_line_that_only_reads_with_its_environment(rig: Any) -> None:
+    command = rig.plan("bash", command="ls | wc")
+    assert (command.category, command.env["BASH_ENV"]) == ("shell-safe", "")
+
+
+def test_bash_refuses_what_waits_for_a_person(rig: Any) -> None:
+    assert "edit_file" in rig.refusal("bash", command="vim a.py")
+    assert "git commit -m" in rig.refusal("bash", command="git add . && git commit")
