@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from .effects import Category, Effect
+from .masking import SecretMask
 from .messages import ToolDef
 from .ports import Blobs, Changes, Retriever
 
@@ -24,6 +25,7 @@ class ToolContext:
         todos: the agent's current to-do list.
         changes: what this run changed so far; None outside a run.
         seen: what the conversation shows of files, SHA-256 hex by path; None = there is no conversation.
+        secrets: masks what a tool shows, and puts the secrets of a file back where the file is edited.
     """
 
     workspace: Path
@@ -33,6 +35,7 @@ class ToolContext:
     todos: tuple[Mapping[str, str], ...] = ()
     changes: Changes | None = None
     seen: Mapping[str, str] | None = None
+    secrets: SecretMask = field(default_factory=SecretMask)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..context.assemble import TurnAssembler
+from ..core.masking import SecretMask
 from ..core.ports import Blobs, Changes, ChatModel, EffectRunner, EventSink, Retriever, StepGate
 from ..core.tool import ToolSpec
 
@@ -37,12 +38,14 @@ class Toolbox:
     blobs: Blobs
     retriever: Retriever
     effects: EffectRunner
+    secrets: SecretMask = field(default_factory=SecretMask)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeDeps:
     """Attributes:
     model: gives the chat model of a role ("planner") or of an exact tag ("llama3.3:70b").
+    commit_trailer: the last line of a commit's message; "" = none.
     """
 
     model: Callable[[str], ChatModel]
@@ -52,3 +55,4 @@ class NodeDeps:
     gate: StepGate
     changes: Changes
     limits: AgentLimits = AgentLimits()
+    commit_trailer: str = ""

@@ -68,7 +68,8 @@ def _value(call: NodeCall, result: ToolResult, deps: NodeDeps) -> Any:
         raise RunFailed(f"{call.path}: the command failed: {result.text[-200:]!r}")
     try:
         output = deps.toolbox.blobs.get(result.full_output) if result.full_output else result.text
-        return json.loads(output, parse_constant=_refuse_constant)
+        # The stored output holds what the command really printed; a value goes into checkpoints.
+        return deps.toolbox.secrets.mask_data(json.loads(output, parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as err:
         raise RunFailed(f"{call.path}: the command's output is not JSON: {err}") from err
 

@@ -12,6 +12,7 @@ from ..core.ports import CallRef, EffectRunner
 from ..core.questions import Answer, Question
 from ..core.tool import ToolContext
 from ..tools.calls import run_call
+from ..tools.masked import masked_question
 from .agent_loop import ask_person
 from .call import Failure, NodeCall, NodeResult, attempts
 from .deps import NodeDeps
@@ -22,7 +23,9 @@ async def run_tool(call: NodeCall, deps: NodeDeps) -> NodeResult:
     """Return {text, files} of one tool call; a refused call is an error of the node."""
     toolbox = deps.toolbox
     name = str(call.fields["call"])
-    context = ToolContext(toolbox.workspace, toolbox.blobs, toolbox.retriever, changes=deps.changes)
+    context = ToolContext(
+        toolbox.workspace, toolbox.blobs, toolbox.retriever, changes=deps.changes, secrets=toolbox.secrets
+    )
     request = ToolCall(await _call_id(call, toolbox.effects), name, dict(call.fields.get("with") or {}))
     result = await run_call(request, toolbox.specs, context, toolbox.effects, call.label, ask_person)
     if result.failed:
@@ -54,7 +57,7 @@ async def run_human(call: NodeCall, deps: NodeDeps) -> NodeResult:
         payload={"edit": fields["edit_value"], "key": edits, "schema": fields.get("edit_schema")} if edits else {},
         headless=fields.get("headless"),
     )
-    answer = _usable_answer(question, call)
+    answer = _usable_answer(masked_question(question, deps.toolbox.secrets), call)
     edited = {edits: answer.value} if edits and answer.value is not None else {}
     return NodeResult(human_value(answer), answer.choice, edits=edited, resets=answer.by == "person")
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.effects import Command, FileWrite, ToolResult, effect_from_dict, effect_to_dict
+from ..core.masking import SecretMask
 from ..core.ports import Blobs, CallRef, JournalEntry
+from ..tools.commit import COMMIT_NAME
 from .rows import to_json
 from .store import RunStore
 
@@ -33,13 +35,30 @@ class Write(NamedTuple):
     post_sha: str
 
 
-class RunJournal:
-    """Implements the port `Journal` in the run database; contents go to the blobs first, so no row lacks them."""
+class Written(NamedTuple):
+    """One file over all its journaled writes.
 
-    def __init__(self, store: RunStore, run_id: str, blobs: Blobs) -> None:
+    Attributes:
+        pre_sha: the content before the first of them; None = there was no file.
+        left: contents that the last of them may have left (None = no file): two where it may not have happened.
+    """
+
+    pre_sha: str | None
+    left: tuple[str | None, ...]
+
+
+class RunJournal:
+    """Implements the port `Journal` in the run database; contents go to the blobs first, so no row lacks them.
+
+    An effect with a secret in it goes there as well, since it may have to happen after a kill, and the row shows it
+    masked.
+    """
+
+    def __init__(self, store: RunStore, run_id: str, blobs: Blobs, secrets: SecretMask | None = None) -> None:
         self._store = store
         self._run_id = run_id
         self._blobs = blobs
+        self._secrets = secrets or SecretMask()
 
     def find(self, ref: CallRef) -> JournalEntry | None:
         """Return what is known of the call; None = it never began."""
@@ -53,7 +72,7 @@ class RunJournal:
         row = rows[0]
         post = self._blobs.get(row["post_sha"]) if row["post_sha"] else b""
         result = None if row["result"] is None else ToolResult.from_dict(json.loads(row["result"]))
-        effect = effect_from_dict(json.loads(row["effect"]), post)
+        effect = effect_from_dict(self._whole(json.loads(row["effect"])), post)
         return JournalEntry(ref, row["state"], row["effect_sha"], effect, result)
 
     def begin(self, ref: CallRef, effect: FileWrite | Command, pre: bytes | None) -> None:
@@ -72,7 +91,7 @@ class RunJournal:
             "call_id": ref.call_id,
             "kind": planned["kind"],
             "path": planned.get("path", ""),
-            "effect": to_json(planned),
+            "effect": to_json(self._shown(planned)),
             "effect_sha": effect_sha(effect),
             "pre_sha": pre_sha,
             "post_sha": post_sha,
@@ -82,6 +101,14 @@ class RunJournal:
         with self._store.change() as db:
             self._refuse_done(db, ref)
             db.execute(_BEGIN, row)
+
+    def _shown(self, planned: dict[str, Any]) -> dict[str, Any]:
+        masked: dict[str, Any] = self._secrets.mask_data(planned)
+        return planned if masked == planned else {**masked, "whole": self._blobs.put(json.dumps(planned).encode())}
+
+    def _whole(self, shown: dict[str, Any]) -> dict[str, Any]:
+        whole: dict[str, Any] = json.loads(self._blobs.get(shown["whole"])) if "whole" in shown else shown
+        return whole
 
     def finish(self, ref: CallRef, result: ToolResult) -> None:
         """Store what the call came to; it is on disk when this returns.
@@ -139,6 +166,62 @@ class RunJournal:
             (self._run_id,),
         )
         return [Write(row["path"], row["pre_sha"], row["post_sha"]) for row in rows]
+
+    def written(self, agents: str = "") -> dict[str, Written]:
+        """Return what the agents whose paths begin like this wrote, by path; refused writes are left out."""
+        rows = self._store.query(
+            "SELECT path, pre_sha, post_sha, state, result FROM tool_call WHERE run_id = ? AND kind = 'write'"
+            " AND substr(agent, 1, length(?)) = ? ORDER BY began_at, rowid",
+            (self._run_id, agents, agents),
+        )
+        found: dict[str, Written] = {}
+        for row in rows:
+            is_done = row["state"] == "done"
+            if is_done and json.loads(row["result"])["failed"]:
+                continue
+            first = found[row["path"]].pre_sha if row["path"] in found else row["pre_sha"]
+            left = (row["post_sha"],) if is_done else (row["post_sha"], row["pre_sha"])
+            found[row["path"]] = Written(first, left)
+        return found
+
+    def changed_between(self) -> tuple[set[str], dict[str, str | None]]:
+        """Return what the run's writes found that no call of the run had left.
+
+        Returns:
+            The files that were another content at a write than after the write before it; and by path the content at
+            the first write (None = no file), for the caller to compare. Where a command came before, nothing is told.
+        """
+        rows = self._store.query(
+            "SELECT kind, path, pre_sha, post_sha, state, result FROM tool_call WHERE run_id = ?"
+            " AND coalesce(json_extract(effect, '$.argv[3]'), '') != ? ORDER BY began_at, rowid",
+            (self._run_id, COMMIT_NAME),
+        )
+        changed: set[str] = set()
+        first: dict[str, str | None] = {}
+        left: dict[str, str] = {}
+        had_command = False
+        for row in rows:
+            path = row["path"]
+            if row["kind"] == "command":
+                left, had_command = {}, True
+            elif row["state"] != "done" or json.loads(row["result"])["failed"]:
+                left.pop(path, None)
+            else:
+                if path in left and left[path] != row["pre_sha"]:
+                    changed.add(path)
+                if not had_command:
+                    first.setdefault(path, row["pre_sha"])
+                left[path] = row["post_sha"]
+        return changed, first
+
+    def ran_commands(self, agents: str = "") -> bool:
+        """Tell whether an agent or node whose path begins like this began a command, commits of flow left out."""
+        rows = self._store.query(
+            "SELECT 1 FROM tool_call WHERE run_id = ? AND kind = 'command' AND substr(agent, 1, length(?)) = ?"
+            " AND coalesce(json_extract(effect, '$.argv[3]'), '') != ? LIMIT 1",
+            (self._run_id, agents, agents, COMMIT_NAME),
+        )
+        return bool(rows)
 
     def _refuse_done(self, db: sqlite3.Connection, ref: CallRef) -> None:
         row = db.execute(

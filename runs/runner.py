@@ -18,6 +18,7 @@ from langsmith import tracing_context
 
 from ..core.errors import FlowError, LimitReached, ModelUnavailable, RunFailed, RunInterrupted
 from ..core.events import QuestionAnswered, QuestionAsked, RunEnded, RunStatus
+from ..core.masking import SecretMask
 from ..core.ports import EventSink
 from ..core.questions import Answer, Question
 from .replies import Replies
@@ -79,10 +80,20 @@ class Runner:
 
     Args:
         stop: set when a person asked the run to stop after the step in flight.
+        secrets: masks what is said at the end; None = only what looks like a secret by itself.
     """
 
-    def __init__(self, row: RunRow, store: RunStore, sink: EventSink, answerer: Answerer, stop: Stop) -> None:
+    def __init__(
+        self,
+        row: RunRow,
+        store: RunStore,
+        sink: EventSink,
+        answerer: Answerer,
+        stop: Stop,
+        secrets: SecretMask | None = None,
+    ) -> None:
         self._row = row
+        self._secrets = secrets or SecretMask()
         self._store = store
         self._sink = sink
         self._answerer = answerer
@@ -112,6 +123,11 @@ class Runner:
                 f"The run database cannot be written ({err}).",
                 hint=f"Free space or mend its permissions, then `flow resume {self._row.id}`.",
             ) from err
+        outcome = replace(
+            outcome,
+            message=self._secrets.mask(outcome.message),
+            output=self._secrets.mask_data(outcome.output),
+        )
         self._record(outcome)
         return outcome
 

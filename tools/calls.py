@@ -12,6 +12,7 @@ from ..core.messages import ToolCall
 from ..core.ports import Ask, CallRef, EffectRunner
 from ..core.tool import ToolContext, ToolSpec
 from .args import parse_args
+from .masked import masked_effect
 from .near import did_you_mean, near_names
 
 
@@ -27,7 +28,7 @@ async def run_call(
 
     A call that a kill cut short is finished from the journal and not planned again. An unknown tool, wrong
     arguments, a tool's refusal and an error of the file system are failed results; anything else is a bug and, like
-    what `ask` raises, passes through.
+    what `ask` raises, passes through. No secret is in what comes back.
 
     Args:
         agent: path of the calling agent with its visit, the same again after a resume.
@@ -44,7 +45,7 @@ async def run_call(
         effect, category = await asyncio.to_thread(_planned, spec, call, ctx)
         return await effects.run(ref, effect, category, ask)
     except ToolError as err:
-        return _failed(str(err))
+        return _failed(ctx.secrets.mask(str(err)))
     except OSError as err:
         return _failed(f"{call.name}: {_os_fault(err, ctx.workspace)}")
 
@@ -52,7 +53,7 @@ async def run_call(
 def _planned(spec: ToolSpec, call: ToolCall, ctx: ToolContext) -> tuple[Effect, Category]:
     args = parse_args(spec, call.args)
     category = spec.category_of(args) if spec.category_of is not None else spec.category
-    return spec.plan(args, ctx), category
+    return masked_effect(spec.plan(args, ctx), ctx.secrets), category
 
 
 def _failed(text: str) -> ToolResult:

@@ -14,6 +14,7 @@ from ..core.errors import ToolError
 from ..core.texts import FileText
 from ..core.tool import ToolContext
 from .edit_text import EditError, EditResult, Stage, apply_edit
+from .masked import restored
 from .near import did_you_mean, near_files
 from .paths import read_inside, resolve_for_write
 from .region_diff import text_diff
@@ -73,10 +74,13 @@ def plan_edits(path: str, edits: Sequence[Edit], ctx: ToolContext) -> Effect:
         raise ToolError(f"there is no file {path!r}.{near} Use write_file to create one.")
     file = editable(data, path)
     known = standing(ctx, relative, data)
+    quoted, edits = edits, _with_secrets(edits, relative, file, known.shown, ctx)
     if known.kind == "changed" and known.shown is not None:
         made = _made_on_change(known.shown.text, file.text, edits)
     else:
         made = apply_all(file.text, edits)
+    if isinstance(made, EditError):
+        made = _told(made, quoted, file, relative, ctx)
     if known.kind != "seen" and known.shown is None:
         # What shows no line of the file does not count as having shown it.
         seen = note_seen(ctx, relative, data) if isinstance(made, Made) or made.lines else {}
@@ -84,6 +88,31 @@ def plan_edits(path: str, edits: Sequence[Edit], ctx: ToolContext) -> Effect:
     if isinstance(made, EditError):
         raise ToolError(_refusal(relative, made, file))
     return _write(relative, data, file, made)
+
+
+def _with_secrets(
+    edits: Sequence[Edit], path: str, file: FileText, shown: FileText | None, ctx: ToolContext
+) -> list[Edit]:
+    """Return the edits with the file's own secrets in place of their placeholders."""
+    contents = [each.text for each in (file, shown) if each is not None]
+    for content in contents:
+        ctx.secrets.learn(content, path)
+    return [
+        replace(
+            edit,
+            old=restored(edit.old, path, ctx.secrets, *contents),
+            new=restored(edit.new, path, ctx.secrets, *contents),
+        )
+        for edit in edits
+    ]
+
+
+def _told(error: EditError, quoted: Sequence[Edit], file: FileText, path: str, ctx: ToolContext) -> EditError:
+    """Return the refusal of the edits as the model wrote them, on the file as it was shown: a word diff with the file
+    itself could tell a secret in pieces that nobody knows any more."""
+    shown = ctx.secrets.mask(file.text, path)
+    again = apply_all(shown, quoted) if shown != file.text else error
+    return again if isinstance(again, EditError) else replace(error, message=ctx.secrets.mask(error.message))
 
 
 def apply_all(text: str, edits: Sequence[Edit]) -> Made | EditError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from pydantic import Field
@@ -68,8 +68,8 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
         if kind is None:
             raise ToolError(f"{args.path!r} is a binary file; it has no lines to read.")
         total = f" of {_count(kind.text)}" if len(head) < WHOLE_BYTES else ""
-        with _as_text(file, head, kind) as text:
-            piece = _read(text, args)
+        with _as_text(file, head, _masked(kind, relative, ctx)) as lines:
+            piece = _read(lines, args)
     if args.offset > max(piece.last, 1):
         raise ToolError(f"{args.path!r} has {piece.last} lines; offset {args.offset} lies behind its end.")
     text = "\n".join([*piece.lines, *_remarks(piece, kind, args, total)])
@@ -85,6 +85,11 @@ def _kind(head: bytes, partial: bool) -> FileText | None:
     elif partial:
         head = head[: len(head) // 4 * 4]
     return decode(head)
+
+
+def _masked(kind: FileText, path: str, ctx: ToolContext) -> FileText:
+    """Return the file's text without secrets, before a line of it is cut: then nobody would know the half of one."""
+    return replace(kind, text=ctx.secrets.mask(kind.text, path))
 
 
 def _as_text(file: io.BufferedReader, head: bytes, kind: FileText) -> TextIO:

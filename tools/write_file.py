@@ -10,6 +10,7 @@ from ..core.errors import ToolError
 from ..core.texts import FileText, decode
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
+from .masked import restored
 from .paths import read_inside, resolve_for_write
 from .prompt_text import description
 from .region_diff import text_diff
@@ -32,14 +33,21 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     """
     _, relative = resolve_for_write(ctx.workspace, args.path)
     before = read_inside(ctx.workspace, relative)
-    post, remark = _bytes(args.content, before)
+    content = _with_secrets(args.content, relative, before, ctx)
+    post, remark = _bytes(content, before)
     if post == before:
         return Nothing(ToolResult(f"{relative} already has exactly this content; nothing was written."))
-    write = _write(relative, before, post, f"{_count(args.content)} lines, {len(post):,} bytes{remark}")
+    write = _write(relative, before, post, f"{_count(content)} lines, {len(post):,} bytes{remark}")
     write = _merged(write, before, ctx) if before else write
     old, new = decode(before or b""), decode(write.post)
     broken = new_errors(relative, old.text if old else "", new.text if new else "")
     return replace(write, summary=f"{write.summary}\n{broken}") if broken else write
+
+
+def _with_secrets(content: str, path: str, before: bytes | None, ctx: ToolContext) -> str:
+    """Return the content with the file's own secrets in place of their placeholders."""
+    files = [decode(before), standing(ctx, path, before).shown] if before else []
+    return restored(content, path, ctx.secrets, *(file.text for file in files if file is not None))
 
 
 def _count(content: str) -> int:

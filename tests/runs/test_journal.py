@@ -108,3 +108,16 @@ def test_effects_that_differ_have_different_hashes() -> None:
         Command(TEST.argv, 60.0),
     ]
     assert len({effect_sha(effect) for effect in [EDIT, *others]}) == 5
+
+
+def test_an_effect_with_a_secret_is_found_whole_and_its_row_shows_it_masked(
+    store: RunStore, journal: RunJournal
+) -> None:
+    token = "ghp_" + "a1B2c3D4e5" * 4
+    command = Command(("sh", "-c", f"deploy {token}"), 60.0, env={"API_TOKEN": token})
+    journal.begin(REF, command, None)
+    entry = journal.find(REF)
+    assert entry is not None and entry.effect == command
+    (row,) = store.query("SELECT effect FROM tool_call")
+    assert token not in row["effect"]
+    assert "deploy <secret:GITHUB-" in row["effect"]
