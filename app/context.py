@@ -32,12 +32,18 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The surroundings of one command. `workspace` is absolute and resolved."""
+    """The surroundings of one command.
+
+    Attributes:
+        workspace: absolute and resolved.
+        start: the folder that the command works in, relative to the workspace.
+    """
 
     workspace: Path
     dirs: Dirs
     trust: TrustStore
     settings: Settings
+    start: str = "."
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,11 @@ import typer
 from ..core.errors import UsageError
 from .context import CliOptions
 from .printing import print_items, visible
+from .trust_asking import Listed, ask_each, diff, listed, shown
 
 if TYPE_CHECKING:
-    from ..configs.trust import FileKind, ProjectFile, TrustStore
-
-_MEANING: dict[FileKind, str] = {
-    "settings": "settings (model server, models, test command)",
-    "graph": "graph (agents and commands that run)",
-    "python": "Python code (runs with your rights)",
-    "instructions": "instructions (read by every model)",
-    "mcp": "MCP servers (programs that are started)",
-}
+    from ..configs.project_files import FileKind, ProjectFile
+    from ..configs.trust import TrustStore
 
 
 def trust(
@@ -30,46 +24,58 @@ def trust(
         None, metavar="[PATH]", help="A file, or a folder of them.", show_default=False
     ),
     list_: bool = typer.Option(False, "--list", help="Only list, never ask."),
+    show: bool = typer.Option(False, "--show", help="Print contents, and what changed since it was trusted."),
     revoke: bool = typer.Option(False, "--revoke", help="Trust no more: PATH, or everything in this repository."),
 ) -> None:
-    """Let files of this repository act: settings, graphs, Python code, instructions, MCP servers.
+    """Let files of this repository act: settings, graphs, Python code, agents, instructions, MCP servers.
 
-    Without PATH it lists them and asks for each at a terminal. A file that changes must be trusted again.
+    Without PATH it lists them, with git hooks, and asks for each at a terminal. A file that changes must be trusted
+    again. Nothing is trusted by --list and --show.
     """
     from ..configs.dirs import find_dirs
-    from ..configs.trust import project_files, trust_store
+    from ..configs.trust import trust_store
     from ..configs.workspace import find_workspace
 
     options: CliOptions = ctx.obj
     store = trust_store(find_dirs(options.env))
     workspace = find_workspace(options.directory)
-    files = project_files(workspace) if path is None else _named(options.directory / path, workspace, revoke=revoke)
+    only_look = list_ or show
+    wanted = None if path is None else options.directory / path
     if revoke:
-        _revoke(store, files)
-    elif path is not None and not list_:
+        _revoke(store, wanted or workspace)
+    files = _files(workspace, options.directory, wanted, revoke=revoke)
+    if wanted is not None and not (only_look or revoke):
         for file in files:
-            _trust(store, file)
-    elif options.input_allowed and not list_ and not options.json:
-        _ask(store, files)
-    if options.json:
-        print_items([_facts(store, file) for file in files], options.output)
-    elif path is None or list_:
-        _list(store, files, workspace)
+            _trust(store, file, workspace)
+    elif options.input_allowed and not (only_look or revoke or options.json):
+        ask_each(store, [item for item in listed(store, files, workspace) if item.file.kind != "hook"])
+    _print(options, store, listed(store, files, workspace), show=show, quiet=wanted is not None and not only_look)
 
 
-def _named(path: Path, workspace: Path, *, revoke: bool) -> list[ProjectFile]:
-    """Return the files that a PATH means: itself, or what would become active in a folder."""
-    from ..configs.trust import ProjectFile, project_files
+def _files(workspace: Path, start: Path, wanted: Path | None, *, revoke: bool) -> list[ProjectFile]:
+    """Return the files that are meant: a PATH itself, or what would become active in a folder."""
+    from ..configs.project_files import ProjectFile
 
-    if not path.is_dir():
-        if not path.exists() and not revoke:
-            raise UsageError(f"There is no file {str(path)!r}.", hint="`flow trust` lists what there is to trust.")
-        return [ProjectFile(path, _kind(path))]
-    inside = {file.path.resolve(): file for file in (*project_files(workspace), *project_files(path))}
-    files = [file for place, file in sorted(inside.items()) if place.is_relative_to(path.resolve())]
-    if not files:
-        raise UsageError(f"Nothing in {str(path)!r} would become active.", hint="Name the file itself.")
+    if wanted is None:
+        return _all(workspace, start)
+    if not wanted.is_dir():
+        if not wanted.exists() and not revoke:
+            raise UsageError(f"There is no file {str(wanted)!r}.", hint="`flow trust` lists what there is to trust.")
+        known = {file.path.resolve(): file.kind for file in _all(workspace, start)}
+        return [ProjectFile(wanted, known.get(wanted.resolve()) or _kind(wanted))]
+    inside = {file.path.absolute(): file for file in (*_all(workspace, start), *_all(wanted.resolve(), wanted))}
+    folder = wanted.resolve()
+    files = [file for place, file in sorted(inside.items()) if place.is_relative_to(folder)]
+    if not files and not revoke:
+        raise UsageError(f"Nothing in {str(wanted)!r} would become active.", hint="Name the file itself.")
     return files
+
+
+def _all(workspace: Path, start: Path) -> list[ProjectFile]:
+    from ..configs.project_files import ProjectFile, project_files
+    from ..tools.hook_files import hook_files
+
+    return [*project_files(workspace, start), *(ProjectFile(path, "hook") for path in hook_files(workspace))]
 
 
 def _kind(path: Path) -> FileKind:
@@ -78,53 +84,46 @@ def _kind(path: Path) -> FileKind:
     return by_name.get(path.name) or by_suffix.get(path.suffix, "instructions")
 
 
-def _facts(store: TrustStore, file: ProjectFile) -> dict[str, str]:
-    return {"path": str(file.path), "kind": file.kind, "state": store.state(file.path)}
+def _print(options: CliOptions, store: TrustStore, items: list[Listed], *, show: bool, quiet: bool) -> None:
+    if options.json:
+        facts = [item.facts() for item in items]
+        if show:
+            more = [{"content": item.content(), "diff": diff(store, item)} for item in items]
+            facts = [{**fact, **text} for fact, text in zip(facts, more, strict=True)]
+        print_items(facts, options.output)
+    elif show:
+        print("\n\n".join(shown(store, item) for item in items) or "There is nothing to show.")
+    elif not quiet:
+        _list(items)
 
 
-def _list(store: TrustStore, files: list[ProjectFile], workspace: Path) -> None:
+def _list(items: list[Listed]) -> None:
     from ..configs.trust import trust_command
+    from ..configs.workspace import find_workspace
 
-    if not files:
-        print(f"{workspace} brings nothing that would become active.")
+    if not items:
+        print("This folder brings nothing that would become active.")
         return
-    for file in files:
-        print(f"{store.state(file.path):8} {_shown(file)}")
-    left = [file for file in files if store.state(file.path) != "trusted"]
+    for item in items:
+        print(f"{item.state:8} {(item.found.sha256 or '-')[:12]:12} {item.line()}")
+    left = [item.file.path for item in items if item.state in ("new", "changed") and item.file.kind != "hook"]
     if left:
-        command = trust_command(left[0].path if len(left) == 1 else workspace)
-        print(f"Not trusted files are ignored. Look at them, then: {visible(command)}", file=sys.stderr)
+        command = trust_command(left[0] if len(left) == 1 else find_workspace(left[0].parent))
+        print(
+            f"Not trusted files are ignored. `flow trust --show` shows them; then: {visible(command)}",
+            file=sys.stderr,
+        )
 
 
-def _shown(file: ProjectFile) -> str:
-    return f"{visible(str(file.path))} - {_MEANING[file.kind]}"
-
-
-def _trust(store: TrustStore, file: ProjectFile) -> None:
+def _trust(store: TrustStore, file: ProjectFile, workspace: Path) -> None:
     entry = store.trust(file.path)
-    print(f"trusted  {_shown(file)}, sha256 {entry.sha256[:12]}", file=sys.stderr)
+    (item,) = listed(store, [file], workspace)
+    print(f"trusted  {item.line()}, sha256 {entry.sha256[:12]}", file=sys.stderr)
 
 
-def _revoke(store: TrustStore, files: list[ProjectFile]) -> None:
-    for file in files:
-        done = "revoked" if store.revoke(file.path) else "was not trusted"
-        print(f"{done}: {visible(str(file.path))}", file=sys.stderr)
-
-
-def _ask(store: TrustStore, files: list[ProjectFile]) -> None:
-    """Ask for each file that is not trusted; what is trusted is the content that was there when it was asked for."""
-    for file in files:
-        if store.state(file.path) == "trusted":
-            continue
-        content = file.path.read_bytes()
-        print(f"{_shown(file)}, {len(content)} bytes, {store.state(file.path)}", file=sys.stderr)
-        while (answer := _answer("Trust it? [y]es / [N]o / [s]how: ")) == "s":
-            print(visible(content.decode("utf-8", "replace")), file=sys.stderr)
-        if answer == "y":
-            store.trust_content(file.path, content)
-
-
-def _answer(prompt: str) -> str:
-    print(prompt, end="", file=sys.stderr, flush=True)
-    # The end of input is a no.
-    return sys.stdin.readline().strip().lower()[:1]
+def _revoke(store: TrustStore, wanted: Path) -> None:
+    """Take back the trust in a file, or in all that is stored below a folder, whether it still exists or not."""
+    inside = [Path(entry.path) for entry in store.entries() if Path(entry.path).is_relative_to(wanted.resolve())]
+    for path in inside if wanted.is_dir() else [wanted]:
+        done = "revoked" if store.revoke(path) else "was not trusted"
+        print(f"{done}: {visible(str(path))}", file=sys.stderr)

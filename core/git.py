@@ -39,8 +39,17 @@ GIT = (
 )
 """The beginning of every command line."""
 
+_EVENTS = (
+    *("applypatch-msg", "pre-applypatch", "post-applypatch", "pre-commit", "pre-merge-commit", "prepare-commit-msg"),
+    *("commit-msg", "post-commit", "pre-rebase", "post-checkout", "post-merge", "pre-push", "pre-auto-gc"),
+    *("post-rewrite", "reference-transaction", "post-index-change", "sendemail-validate", "push-to-checkout"),
+)
+"""Events whose hooks git 2.54 and later also take from settings, where core.hooksPath does not reach them. The
+switches for whole events came with a later version; `own_filters` names single hooks for what lies between."""
+
 # git-lfs would fetch over the network what is not here yet.
 ENV = {
+    "GIT_CONFIG_PARAMETERS": " ".join(f"'hook.{event}.enabled=false'" for event in _EVENTS),
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_LITERAL_PATHSPECS": "1",
@@ -103,14 +112,14 @@ def run_git(
 
 
 def own_filters(folder: Path) -> list[str]:
-    """Return the names of the settings that run a program on file contents and came with the repository, sorted.
+    """Return, sorted, the settings that came with the repository and run a program on file contents or as a hook.
 
     Those of the user's own configuration (git-lfs) are not among them.
 
     Raises:
         UsageError: as `run_git`.
     """
-    pattern = r"^filter\..*\.(clean|smudge|process)$"
+    pattern = r"^(filter\..*\.(clean|smudge|process)|hook\..*\.command)$"
     asked = ("config", "--show-scope", "--includes", "--null", "--name-only", "--get-regexp", pattern)
     *parts, _ = os.fsdecode(run_git(folder, *asked).stdout).split("\0")
     named = zip(parts[::2], parts[1::2], strict=True)
@@ -118,9 +127,13 @@ def own_filters(folder: Path) -> list[str]:
 
 
 def filters_off(filters: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the settings that empty these filters."""
-    required = {name.rpartition(".")[0] + ".required" for name in filters}
-    return [*((name, "") for name in filters), *((name, "false") for name in sorted(required))]
+    """Return the settings that empty these filters and switch these hooks off."""
+    hooks = [name for name in filters if name.startswith("hook.")]
+    emptied = [name for name in filters if name not in hooks]
+    # git refuses to go on when a hook that is not switched off has no command.
+    off = {name.rpartition(".")[0] + ".required" for name in emptied}
+    off |= {name.rpartition(".")[0] + ".enabled" for name in hooks}
+    return [*((name, "") for name in emptied), *((name, "false") for name in sorted(off))]
 
 
 def config_env(settings: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Literal
 from ..configs.trust import trust_command
 from ..core.errors import Denied, GraphInvalid, UsageError
 from .faults import Fault, Position, invalid, listed, near
-from .read import read_file
+from .read import file_data, read_data
 from .spec import GraphSpec
 from .validate import require_valid
 
@@ -22,6 +22,8 @@ PROJECT_FOLDER = ".flow/graphs"
 SHIPPED_FOLDER = Path(__file__).parent / "builtin"
 
 Origin = Literal["project", "user", "shipped", "file"]
+IsTrusted = Callable[[Path, bytes], bool]
+"""Tells whether these bytes, just read from the file, are trusted; they and no others are used then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def find_graph(
     *,
     workspace: Path,
     user_dir: Path,
-    is_trusted: Callable[[Path], bool],
+    is_trusted: IsTrusted,
     tools: Collection[str] | None = None,
     settings: Collection[str] | None = None,
 ) -> Loaded:
@@ -89,7 +91,7 @@ def find_graph(
     return Loaded(spec, library)
 
 
-def list_graphs(*, workspace: Path, user_dir: Path, is_trusted: Callable[[Path], bool]) -> list[GraphEntry]:
+def list_graphs(*, workspace: Path, user_dir: Path, is_trusted: IsTrusted) -> list[GraphEntry]:
     """Return the graphs that can be asked for by name, sorted; files that are not trusted are left out.
 
     A project's graph hides the user's of that name, which hides the shipped one. A broken file stands in the list.
@@ -111,12 +113,13 @@ class _File:
 
 @dataclass(slots=True)
 class _Finder:
-    """One search. `graphs`: what was read so far, by file."""
+    """One search. `graphs` and `contents`: what was read so far, by file; no file is read twice."""
 
     workspace: Path
     user_dir: Path
-    is_trusted: Callable[[Path], bool]
+    is_trusted: IsTrusted
     graphs: dict[Path, dict[str, GraphSpec]] = field(default_factory=dict)
+    contents: dict[Path, bytes] = field(default_factory=dict)
 
     def by_name(self, name: str) -> tuple[_File, GraphSpec]:
         for file in self.named_files():
@@ -165,7 +168,7 @@ class _Finder:
 
     def _declared(self, file: _File, name: str) -> GraphSpec | None:
         """Return the graph of that name from a file; a file that does not say the name is not read as a graph."""
-        if file.path not in self.graphs and not _mentions(file.path, name):
+        if file.path not in self.graphs and not self._mentions(file, name):
             return None
         return self.read(file).get(name)
 
@@ -176,8 +179,22 @@ class _Finder:
                     f"{self.shown(file.path)} belongs to this repository and is not trusted.",
                     hint=f"Look at it, then run `{trust_command(file.path)}`.",
                 )
-            self.graphs[file.path] = read_file(file.path, self.shown(file.path))
+            self.graphs[file.path] = read_data(self._content(file), self.shown(file.path))
         return self.graphs[file.path]
+
+    def _content(self, file: _File) -> bytes:
+        if file.path not in self.contents:
+            self.contents[file.path] = file_data(file.path, self.shown(file.path))
+        return self.contents[file.path]
+
+    def _mentions(self, file: _File, name: str) -> bool:
+        """Return whether a file seems to declare the name: saves parsing, and faults of files nobody asked for."""
+        pattern = rf"""(?:^|[{{,])\s*["']?name["']?\s*:\s*["']?{re.escape(name)}["']?\s*(?:[,}}#]|$)"""
+        try:
+            text = self._content(file).decode("utf-8", "replace")
+        except GraphInvalid:
+            return False
+        return re.search(pattern, text, re.MULTILINE) is not None
 
     def entries(self, file: _File) -> list[GraphEntry]:
         shown = self.shown(file.path)
@@ -192,7 +209,12 @@ class _Finder:
             return True
         places = (file.path, file.path.resolve())
         inside = any(place.is_relative_to(root) for place in places for root in self._roots())
-        return self.is_trusted(file.path) if inside or file.origin == "project" else True
+        if not inside and file.origin != "project":
+            return True
+        try:
+            return self.is_trusted(file.path, self._content(file))
+        except GraphInvalid:
+            return False  # it cannot be read, so nobody can have looked at it
 
     def named_files(self) -> Iterator[_File]:
         yield from _files(self.workspace / PROJECT_FOLDER, "project")
@@ -222,16 +244,6 @@ def _files(folder: Path, origin: Origin) -> list[_File]:
         return []
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file())
     return [_File(path, origin) for path in paths]
-
-
-def _mentions(path: Path, name: str) -> bool:
-    """Return whether a file seems to declare the name; saves parsing, and the faults of files nobody asked for."""
-    pattern = rf"""(?:^|[{{,])\s*["']?name["']?\s*:\s*["']?{re.escape(name)}["']?\s*(?:[,}}#]|$)"""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return re.search(pattern, text, re.MULTILINE) is not None
 
 
 def _two_meanings(graph: GraphSpec, node: str, name: str, first: GraphSpec, second: GraphSpec) -> Fault:

@@ -31,15 +31,32 @@ def read_file(path: Path, shown: str = "") -> dict[str, GraphSpec]:
     Raises:
         GraphInvalid: also when the file is too large, cannot be opened, or is not UTF-8.
     """
-    shown = shown or str(path)
+    return read_data(file_data(path, shown), shown or str(path))
+
+
+def file_data(path: Path, shown: str = "") -> bytes:
+    """Return the bytes of a graph file for `read_data`; of a file that is too large, so many that it refuses them.
+
+    Raises:
+        GraphInvalid: it cannot be opened.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
+    except OSError as err:
+        raise invalid([Fault(shown or str(path), Position(), f"cannot be read: {err.strerror or err}")]) from err
+
+
+def read_data(data: bytes, shown: str) -> dict[str, GraphSpec]:
+    """Return the graphs of a file's bytes by name. See `read_file`.
+
+    Raises:
+        GraphInvalid: also when it is too large or not UTF-8.
+    """
+    try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as err:
         raise invalid([Fault(shown, Position(), "not UTF-8 text")]) from err
-    except OSError as err:
-        raise invalid([Fault(shown, Position(), f"cannot be read: {err.strerror or err}")]) from err
     return read_text(text, shown)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,8 +87,7 @@ class Worktree:
         """
         make_private(self.folder.parent)
         self._discard()
-        words = ("worktree", "add", "--quiet", "-b", self.branch, str(self.folder), self.commit)
-        self._checked(*words, env=config_env(filters_off(own_filters(self.source))))
+        self._checked("worktree", "add", "--quiet", "-b", self.branch, str(self.folder), self.commit)
 
     def require(self) -> None:
         """Return when the folder is there.
@@ -158,8 +157,8 @@ class Worktree:
             return 0
         return int(self._checked("rev-list", "--count", f"refs/heads/{self.branch}", "--not", *without))
 
-    def _checked(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-        done = self._git(*arguments, env=env)
+    def _checked(self, *arguments: str) -> str:
+        done = self._git(*arguments)
         if done.returncode != 0:
             said = " ".join(done.stderr.decode(errors="replace").split())
             raise UsageError(
@@ -168,8 +167,8 @@ class Worktree:
             )
         return done.stdout.decode()
 
-    def _git(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
-        return run_git(self.source, *arguments, env=env)
+    def _git(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return run_git(self.source, *arguments, env=config_env(filters_off(own_filters(self.source))))
 
 
 def require_saved(worktree: Worktree, run_id: str) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,8 @@ MAX_LINE_CHARS = 240
 MAX_FILE_BYTES = 10_000_000
 """Larger files are data rather than code and are left out."""
 TIMEOUT_S = 30.0
+_LINE_TIMEOUT_S = 5.0
+"""CPU time of one line, which on a busy machine is several times as long."""
 _ARGV_BYTES = 500_000
 """Bytes of file names in one ripgrep call; Linux allows about 2 MB of arguments and environment."""
 
@@ -86,10 +87,12 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     except _BadPattern as err:
         matches = find_matches(ctx.workspace, files, Search(args.pattern, args.ignore_case, literal=True), ripgrep)
         remark = f"\n(searched as plain text, since it is not a valid expression: {err})"
-    return Nothing(ToolResult(_shown(matches, args, len(files)) + remark))
+    return Nothing(ToolResult(_shown(_masked(matches, ctx), args, len(files)) + remark))
 
 
-def find_matches(workspace: Path, files: Sequence[str], search: Search, ripgrep: str | None) -> list[Match]:
+def find_matches(
+    workspace: Path, files: Sequence[str], search: Search, ripgrep: str | None, timeout_s: float = TIMEOUT_S
+) -> list[Match]:
     """Return up to `MAX_MATCHES` + 1 matches, ordered by path and line; binary and huge files are left out.
 
     Raises:
@@ -97,7 +100,11 @@ def find_matches(workspace: Path, files: Sequence[str], search: Search, ripgrep:
         ToolError: the search takes too long.
     """
     found: list[Match] = []
-    stream = _by_ripgrep(workspace, files, search, ripgrep) if ripgrep else _by_python(workspace, files, search)
+    deadline = time.monotonic() + timeout_s
+    if ripgrep:
+        stream = _by_ripgrep(workspace, files, search, ripgrep, deadline)
+    else:
+        stream = _by_python(workspace, files, search, deadline)
     for match in stream:
         found.append(match)
         if len(found) > MAX_MATCHES:
@@ -115,26 +122,39 @@ def _shown(matches: list[Match], args: Args, searched: int) -> str:
     return "\n".join(lines)
 
 
+def _masked(matches: Sequence[Match], ctx: ToolContext) -> list[Match]:
+    """Return the lines without secrets; what a line is part of, such as a key, is told by its whole file."""
+    for path in dict.fromkeys(match.path for match in matches):
+        lines = _lines_of(ctx.workspace, path)
+        if any("PRIVATE KEY" in line for line in lines):
+            ctx.secrets.learn("\n".join(lines), path)
+    return [replace(match, text=ctx.secrets.mask(match.text, match.path)) for match in matches]
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_LINE_CHARS else text[:MAX_LINE_CHARS] + "…"
 
 
-def _by_python(workspace: Path, files: Iterable[str], search: Search) -> Iterator[Match]:
+def _by_python(workspace: Path, files: Iterable[str], search: Search, deadline: float) -> Iterator[Match]:
     expression = _expression(search)
-    deadline = time.monotonic() + TIMEOUT_S
-    for path in files:
-        if time.monotonic() > deadline:
-            raise ToolError(f"the search took more than {TIMEOUT_S:.0f} s. Narrow path or include.")
-        for number, line in enumerate(_lines_of(workspace, path), start=1):
-            if expression.search(line):
-                yield Match(path, number, line)
-
-
-def _expression(search: Search) -> re.Pattern[str]:
-    pattern = re.escape(search.pattern) if search.literal else search.pattern
     try:
-        return re.compile(pattern, re.IGNORECASE if search.ignore_case else 0)
-    except re.error as err:
+        for path in files:
+            for number, line in enumerate(_lines_of(workspace, path), start=1):
+                left = min(deadline - time.monotonic(), _LINE_TIMEOUT_S)
+                if expression.search(line, timeout=max(left, 0.0), concurrent=True):
+                    yield Match(path, number, line)
+    except TimeoutError as err:
+        raise ToolError(f"the search took more than {TIMEOUT_S:.0f} s. Narrow path or include.") from err
+
+
+def _expression(search: Search) -> Any:
+    # Not re: it cannot be stopped inside a line, and there are expressions and lines that take it for ever.
+    import regex
+
+    pattern = regex.escape(search.pattern) if search.literal else search.pattern
+    try:
+        return regex.compile(pattern, regex.IGNORECASE if search.ignore_case else 0)
+    except regex.error as err:
         raise _BadPattern(str(err)) from err
 
 
@@ -150,10 +170,11 @@ def _lines_of(workspace: Path, path: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def _by_ripgrep(workspace: Path, files: Sequence[str], search: Search, ripgrep: str) -> Iterator[Match]:
+def _by_ripgrep(
+    workspace: Path, files: Sequence[str], search: Search, ripgrep: str, deadline: float
+) -> Iterator[Match]:
     options = ["--json", "--no-config", "--engine=auto", "-j1", "--no-messages", f"--max-filesize={MAX_FILE_BYTES}"]
     options += ["--crlf"] + ["--ignore-case"] * search.ignore_case + ["--fixed-strings"] * search.literal
-    deadline = time.monotonic() + TIMEOUT_S
     for some in _portions(files):
         found: list[Match] = []
         for encoding in _encodings(search.pattern):

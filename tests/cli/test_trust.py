@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,3 +101,114 @@ def test_at_a_terminal_each_file_is_asked_for(flow: Flow, files: Path) -> None:
     os.close(other)
     assert (ended.returncode, b"\x1b" in ended.stderr) == (0, False)
     assert states(flow) == {"config.toml": "new", "mine.yaml": "new", "AGENTS.md": "trusted"}
+
+
+def test_show_prints_contents_with_what_would_hide_and_trusts_nothing(flow: Flow, files: Path) -> None:
+    (files / "AGENTS.md").write_text("be nice\u202e\u200b", "utf-8")
+    out = flow("trust", "AGENTS.md", "--show").out
+    assert "be nice<U+202E><U+200B>" in out
+    assert hashlib.sha256((files / "AGENTS.md").read_bytes()).hexdigest() in out
+    assert set(states(flow).values()) == {"new"}
+
+
+def test_show_prints_how_a_changed_file_differs_from_what_was_trusted(flow: Flow, files: Path) -> None:
+    (files / "AGENTS.md").write_text("same\nold\n")
+    flow("trust", "AGENTS.md")
+    (files / "AGENTS.md").write_text("same\nnew\x1b[2J\n")
+    assert "--- trusted\n+++ now\n@@ -1,2 +1,2 @@\n same\n-old\n+new<U+001B>[2J" in flow("trust", "--show").out
+    (shown,) = json.loads(flow("trust", "AGENTS.md", "--show", "-o", "json").out)
+    assert (shown["content"], "-old" in shown["diff"], shown["state"]) == ("same\nnew<U+001B>[2J\n", True, "changed")
+
+
+def test_json_tells_hash_size_link_and_why_a_file_cannot_be_used(flow: Flow, workspace: Path) -> None:
+    (workspace / "CLAUDE.md").write_text("x")
+    (workspace / "AGENTS.md").symlink_to("CLAUDE.md")
+    os.mkfifo(workspace / ".agent.md")
+    listed = {Path(file["path"]).name: file for file in json.loads(flow("trust", "-o", "json").out)}
+    digest = hashlib.sha256(b"x").hexdigest()
+    assert [listed["AGENTS.md"][key] for key in ("kind", "state", "sha256", "size_bytes", "link", "problem")] == [
+        *("instructions", "new", digest, 1, str(workspace.resolve() / "CLAUDE.md"), None)
+    ]
+    assert [listed[".agent.md"][key] for key in ("state", "sha256", "problem")] == [
+        *("unusable", None, "not a regular file")
+    ]
+
+
+def test_a_link_out_of_the_repository_is_shown_with_where_it_leads(
+    flow: Flow, workspace: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("x")
+    (workspace / "AGENTS.md").symlink_to(tmp_path / "secret")
+    assert f"AGENTS.md -> {tmp_path.resolve() / 'secret'} - instructions" in flow("trust").out
+
+
+def test_hooks_are_listed_where_git_would_look_for_them(flow: Flow, make_repo: Any) -> None:
+    repo = make_repo({"a": "x", "named/pre-push": "x", "named/readme": "x", ".husky/pre-commit": "npm test"})
+    (repo / "named" / "pre-push").chmod(0o755)
+    hook = repo / ".git" / "hooks" / "post-checkout"
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o755)
+    subprocess.run(["git", "config", "core.hooksPath", "named"], cwd=repo, check=True)
+    listed = json.loads(flow("-C", str(repo), "trust", "-o", "json").out)
+    assert [str(Path(file["path"]).relative_to(repo)) for file in listed if file["kind"] == "hook"] == [
+        *(".git/hooks/post-checkout", ".husky/pre-commit", "named/pre-push")
+    ]
+    assert "flow trust" not in flow("-C", str(repo), "trust").err
+
+
+def test_instructions_of_a_subfolder_are_listed_when_working_there(flow: Flow, files: Path) -> None:
+    (files / "pkg").mkdir()
+    (files / "pkg" / "AGENTS.md").write_text("x")
+    listed = json.loads(flow("-C", str(files / "pkg"), "trust", "-o", "json").out)
+    assert [Path(file["path"]).relative_to(files).as_posix() for file in listed][-2:] == [
+        *("AGENTS.md", "pkg/AGENTS.md")
+    ]
+
+
+def test_revoke_without_a_path_takes_files_that_are_gone_too(flow: Flow, files: Path) -> None:
+    flow("trust", ".")
+    (files / "AGENTS.md").unlink()
+    assert "AGENTS.md" in flow("trust", "--revoke").err
+    (files / "AGENTS.md").write_text("手順 \x1b[2J", "utf-8")
+    assert states(flow)["AGENTS.md"] == "new"
+
+
+def before_run(files: Path, typed: bytes, *words: str) -> bytes:
+    """Return what `flow run` at a terminal prints; there is no such graph, so that nothing starts."""
+    main, other = pty.openpty()
+    os.write(main, typed)
+    command = [sys.executable, "-m", "flowloom", "run", "no-such-graph", "x", *words]
+    ended = subprocess.run(command, stdin=other, capture_output=True, cwd=files, check=False)
+    os.close(main)
+    os.close(other)
+    assert ended.returncode == 2
+    return ended.stderr
+
+
+def test_a_run_at_a_terminal_asks_once_and_a_no_holds_until_the_file_changes(flow: Flow, files: Path) -> None:
+    assert before_run(files, b"\n").count(b"Trust it?") == 1
+    assert set(states(flow).values()) == {"new"}
+    assert b"Trust it?" not in before_run(files, b"y\n")
+    (files / "AGENTS.md").write_text("other")
+    asked = before_run(files, b"s\ny\n")
+    assert (asked.count(b"Trust it?"), b"mine.yaml" in asked, b"\nother\n" in asked) == (2, False, True)
+    assert states(flow) == {"config.toml": "new", "mine.yaml": "new", "AGENTS.md": "trusted"}
+
+
+def test_a_run_can_ask_for_each_file(flow: Flow, files: Path) -> None:
+    before_run(files, b"e\nn\ny\nn\n")
+    assert states(flow) == {"config.toml": "new", "mine.yaml": "trusted", "AGENTS.md": "new"}
+
+
+def test_a_run_without_a_person_does_not_ask(flow: Flow, files: Path) -> None:
+    assert b"Trust it?" not in before_run(files, b"y\n", "--no-input")
+    assert "Trust it?" not in flow("run", "no-such-graph", "x").err
+    assert set(states(flow).values()) == {"new"}
+
+
+def test_hooks_and_what_cannot_be_used_are_not_asked_for_before_a_run(files: Path, make_repo: Any) -> None:
+    repo = make_repo({"a": "x"})
+    (repo / ".git" / "hooks" / "pre-commit").write_text("#!/bin/sh\n")
+    (repo / ".git" / "hooks" / "pre-commit").chmod(0o755)
+    os.mkfifo(repo / "AGENTS.md")
+    assert b"Trust it?" not in before_run(repo, b"y\n")

@@ -67,3 +67,13 @@ def test_a_missing_folder_and_a_missing_git_are_told_apart(tmp_path: Path, monke
 def test_a_command_that_takes_too_long_is_told(repo: Path) -> None:
     with pytest.raises(UsageError, match="did not answer within"):
         run_git(repo, "status", timeout_s=0.00001)
+
+
+def test_hooks_that_stand_in_settings_are_switched_off_by_name_and_by_event(repo: Path) -> None:
+    config(repo, "config", "hook.lint.command", "touch ran")
+    config(repo, "config", "hook.lint.event", "post-index-change")
+    assert own_filters(repo) == ["hook.lint.command"]
+    off = config_env(filters_off(own_filters(repo)))
+    names = ("hook.lint.enabled", "hook.post-index-change.enabled", "hook.reference-transaction.enabled")
+    asked = [run_git(repo, "config", "--get", name, env=off).stdout for name in names]
+    assert asked == [b"false\n"] * 3

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from flowloom.core.errors import Denied, GraphInvalid, UsageError
-from flowloom.graphs.find import SHIPPED_FOLDER, Loaded, find_graph, list_graphs
+from flowloom.graphs.find import SHIPPED_FOLDER, IsTrusted, Loaded, find_graph, list_graphs
 
 TOOLS = ("read_file", "edit_file", "write_file", "bash", "grep", "glob", "spawn_agent", "git")
 SETTINGS = ("verify", "check")
@@ -30,10 +29,10 @@ class Place:
         self.project.mkdir(parents=True)
         self.user.mkdir()
 
-    def find(self, name: str, is_trusted: Callable[[Path], bool] = lambda path: True) -> Loaded:
+    def find(self, name: str, is_trusted: IsTrusted = lambda path, content: True) -> Loaded:
         return find_graph(name, workspace=self.workspace, user_dir=self.user, is_trusted=is_trusted)
 
-    def names(self, is_trusted: Callable[[Path], bool] = lambda path: True) -> list[str]:
+    def names(self, is_trusted: IsTrusted = lambda path, content: True) -> list[str]:
         entries = list_graphs(workspace=self.workspace, user_dir=self.user, is_trusted=is_trusted)
         return [f"{entry.origin}:{entry.name}" for entry in entries]
 
@@ -43,7 +42,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def untrusting(path: Path) -> bool:
+def untrusting(path: Path, content: bytes) -> bool:
     return False
 
 
@@ -173,7 +172,7 @@ def test_an_untrusted_subgraph_is_denied(place: Place) -> None:
     (place.project / "one.yaml").write_text(simple("one", runs("two")))
     (place.project / "two.yaml").write_text(simple("two"))
     with pytest.raises(Denied, match=r"two\.yaml"):
-        place.find("one", lambda path: path.name == "one.yaml")
+        place.find("one", lambda path, content: path.name == "one.yaml")
 
 
 def test_a_missing_subgraph_is_a_fault_with_the_near_name(place: Place) -> None:
@@ -194,3 +193,14 @@ def test_one_name_for_two_graphs_in_one_run_is_refused(place: Place) -> None:
 def test_a_project_without_graphs_lists_the_shipped_ones(tmp_path: Path) -> None:
     entries = list_graphs(workspace=tmp_path, user_dir=tmp_path / "none", is_trusted=untrusting)
     assert {entry.origin for entry in entries} == {"shipped"}
+
+
+def test_what_runs_is_what_was_checked_even_when_the_file_changes_meanwhile(place: Place) -> None:
+    path = place.project / "ours.yaml"
+    path.write_text(simple("ours", description="looked at"))
+
+    def changing(file: Path, content: bytes) -> bool:
+        path.write_text(simple("ours", "{type: shell, run: [touch, pwned]}", "other"))
+        return b"looked at" in content
+
+    assert place.find("ours", changing).spec.description == "looked at"

@@ -307,3 +307,9 @@ def test_git_itself_agrees_with_the_list(make_repo: Any) -> None:
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=repo, capture_output=True, text=True
     )
     assert list_files(repo) == sorted(listed.stdout.split())
+
+
+def test_an_expression_that_takes_for_ever_on_a_line_is_stopped(rig: Any) -> None:
+    rig.write("a", "x" * 5000 + "\n")
+    with pytest.raises(ToolError, match="took more than"):
+        find_matches(rig.workspace, ["a"], Search("(x+x+)+y"), None, timeout_s=0.2)

@@ -1,0 +1,137 @@
+"""What a repository brings that would act once it is trusted, and how such a file is read: once and bounded.
+
+Asked by the trust store, the loading of settings and of memory files, and `flow trust`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+FileKind = Literal["settings", "graph", "python", "agent", "instructions", "mcp", "hook"]
+
+MAX_BYTES = 1_000_000
+"""A larger file never acts: nobody looks through it before trusting it."""
+INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", ".agent.md", ".agent.local.md")
+"""Files of a folder that agents are told, once they are trusted; `MEMORY_FOLDER` holds more of them."""
+MEMORY_FOLDER = ".agent/memory"
+PROJECT_FOLDER = ".flow"
+
+_NAMED_CODE = re.compile(r"[\w./-]+\.py(?=:[A-Za-z_])")
+"""Python files as a graph names them, `file.py:function`."""
+_GRAPHS = (".yaml", ".yml")
+
+
+class ProjectFile(NamedTuple):
+    """A file of a repository that becomes active once it is trusted."""
+
+    path: Path
+    kind: FileKind
+
+
+def read_project_file(path: Path) -> bytes:
+    """Return the bytes of a file that came with a repository.
+
+    Raises:
+        OSError: there is none, it cannot be read, it is no regular file (a pipe or a device would never end), or it
+            is larger than `MAX_BYTES`; `strerror` says which.
+    """
+    _require_regular(path, os.stat(path))
+    # Opened without waiting, and looked at again: it could have been exchanged for a pipe meanwhile.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        _require_regular(path, os.fstat(descriptor))
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"larger than {MAX_BYTES:,} bytes", str(path))
+    return content
+
+
+def _require_regular(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def link_target(path: Path, workspace: Path) -> Path | None:
+    """Return where a file really lies, when a link on its way leads there; None = it lies where its name says.
+
+    Args:
+        workspace: resolved; links above it do not count.
+    """
+    real = Path(os.path.realpath(path))
+    below = Path(os.path.relpath(path, workspace))
+    return None if real == workspace / below else real
+
+
+def project_files(workspace: Path, start: Path | None = None) -> list[ProjectFile]:
+    """Return what a repository brings that acts once it is trusted, sorted by path; only what exists, hooks left out.
+
+    Args:
+        start: the folder that work begins in; instructions count from there up to the workspace. None = the
+            workspace.
+    """
+    found = {file.path: file for file in _candidates(workspace, start) if os.path.lexists(file.path)}
+    return [found[path] for path in sorted(found) if not path.is_dir()]
+
+
+def instruction_names(workspace: Path, start: Path | None = None) -> list[str]:
+    """Return where instructions for agents may stand, as workspace-relative posix paths, in the order they are told.
+
+    Those of the workspace come first, those of the folder that work begins in last. The files of a memory folder are
+    those that exist; the others need not.
+    """
+    names = []
+    for folder in _folders(workspace, start):
+        below = "" if folder == workspace else f"{folder.relative_to(workspace).as_posix()}/"
+        names += [below + name for name in INSTRUCTIONS]
+        names += [f"{below}{MEMORY_FOLDER}/{path.name}" for path in _listed(folder / MEMORY_FOLDER, (".md",))]
+    return names
+
+
+def _folders(workspace: Path, start: Path | None) -> list[Path]:
+    inner = workspace if start is None else start.resolve()
+    if not inner.is_relative_to(workspace):
+        return [workspace]
+    return sorted(folder for folder in (inner, *inner.parents) if folder.is_relative_to(workspace))
+
+
+def _candidates(workspace: Path, start: Path | None) -> Iterator[ProjectFile]:
+    own = workspace / PROJECT_FOLDER
+    yield ProjectFile(own / "config.toml", "settings")
+    yield ProjectFile(workspace / ".mcp.json", "mcp")
+    for name in instruction_names(workspace, start):
+        yield ProjectFile(workspace / name, "instructions")
+    for path in _listed(own / "agents", _GRAPHS):
+        yield ProjectFile(path, "agent")
+    if own.is_dir():
+        for path in own.rglob("*.py"):
+            yield ProjectFile(path, "python")
+    for path in _listed(own / "graphs", _GRAPHS):
+        yield ProjectFile(path, "graph")
+        for code in _named_code(path, workspace):
+            yield ProjectFile(code, "python")
+
+
+def _named_code(graph: Path, workspace: Path) -> Iterator[Path]:
+    """Yield the Python files of the repository that a graph file names, whatever else it says."""
+    try:
+        text = read_project_file(graph).decode("utf-8", "replace")
+    except OSError:
+        return
+    for name in sorted(set(_NAMED_CODE.findall(text))):
+        for folder in (graph.parent, workspace):
+            path = Path(os.path.normpath(folder / name))
+            if path.is_relative_to(workspace) and path.is_file():
+                yield path
+
+
+def _listed(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+    except OSError:
+        return []
