@@ -104,6 +104,8 @@ class ModelRequest:
         tools: offered tools in a stable order; () = none.
         schema: JSON Schema the whole reply must follow; None = free. Never together with tools.
         max_tokens: output cap in tokens.
+        described: tools the conversation was about and that may not be called now. A model whose tools stand in its
+            prompt goes on reading of them, so that the prompt keeps its beginning.
     """
 
     messages: tuple[Message, ...]
@@ -111,17 +113,23 @@ class ModelRequest:
     tools: tuple[ToolDef, ...] = ()
     schema: dict[str, Any] | None = None
     max_tokens: int = 4096
+    described: tuple[ToolDef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the server reported of one call; None = not reported. Times in seconds."""
+    """What the server reported of one call; None = not reported. Times in seconds.
+
+    Attributes:
+        cached_tokens: those of the prompt that it had computed before.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     load_s: float | None = None
     prefill_s: float | None = None
     decode_s: float | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import zip_longest
@@ -20,9 +20,11 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..core.errors import UsageError
+from ..core.masking import first_placeholder
 from ..core.messages import CallKey
 from .answers import Answer, Answers, Call, ChatRequest, Fault, RawReply, Reply
 from .normalise import Normaliser, map_texts
+from .secret_names import numbered, renaming
 
 CASSETTE_VERSION = 1
 CALL_HEADER = "x-flow-call"
@@ -30,6 +32,8 @@ MISMATCH_STATUS = 409
 _LINE_START = b'{"v": 1, "key": '
 
 Messages = list[dict[str, Any]]
+Wire = Literal["ollama", "openai"]
+"""Over which API the calls were made; what is stored has the form of Ollama's, whichever it was."""
 
 
 class _Stored(BaseModel):
@@ -60,7 +64,7 @@ class _Record(_Stored):
 
     `kept` messages of the node visit's record before this one stand unchanged in front of `messages`, so that a file
     grows with the conversation and not with its square. `digest` is of all of them; None = not compared.
-    `paths`: the reply held the workspace's path, now a placeholder.
+    `paths`: the reply held the workspace's path, now a placeholder. `wire`: the API that a replay speaks.
     """
 
     v: Literal[1]
@@ -73,6 +77,7 @@ class _Record(_Stored):
     tools: list[str] = Field(default_factory=list)
     schema_: Any = Field(default=None, alias="schema")
     paths: bool = False
+    wire: Wire = "ollama"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +110,21 @@ class Recorder:
             key = entry.record.key
             self._last[key.node, key.visit] = entry.messages
 
-    def record(self, key: CallKey, body: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> None:
+    def record(
+        self, key: CallKey, body: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], wire: Wire = "ollama"
+    ) -> None:
         """Append one call.
 
         Args:
-            body: the chat request as it was sent.
-            parts: the parts of the reply's stream.
+            body: the chat request as it was sent, in the form of Ollama's API.
+            parts: the parts of the reply's stream, in that form.
         """
         messages = comparable(body.get("messages") or [], self._normalise)
         with self._lock:
             before = self._last.get((key.node, key.visit), [])
             kept = _common(before, messages)
-            self._append(self._line(key, body, parts, messages, kept))
+            line = self._line(key, body, parts, messages, kept)
+            self._append(line if wire == "ollama" else {**line, "wire": wire})
             self._last[key.node, key.visit] = messages
 
     def _line(
@@ -140,7 +148,7 @@ class Recorder:
         }
         if body.get("format"):
             line["schema"] = body["format"]
-        if reply != storable_parts(parts, Normaliser()):
+        if reply != storable_parts(parts, Normaliser(secrets=self._normalise.secrets)):
             line["paths"] = True
         return line
 
@@ -179,6 +187,11 @@ class Cassette:
         """Names of the recorded models, in the order of the file; hand-written records name none."""
         return tuple(dict.fromkeys(e.record.model for e in self._entries.values() if e.record.model))
 
+    @property
+    def wire(self) -> Wire:
+        """The API that the recorded model was called over; that of the first call when they differ."""
+        return next((entry.record.wire for entry in self._entries.values()), "ollama")
+
     def answers(self, normalise: Normaliser) -> Answers:
         """Return answers for the in-package server.
 
@@ -198,9 +211,11 @@ class Cassette:
             if entry.record.digest is not None:
                 now = comparable(request.messages, normalise)
                 if digest(now) != entry.record.digest:
-                    text = f"call {key!r} is not the recorded one: {first_difference(entry.messages, now)}"
+                    difference = first_difference(numbered(entry.messages), numbered(now))
+                    text = f"call {key!r} is not the recorded one: {difference}"
                     return Fault("http", status=MISMATCH_STATUS, text=text)
-            return _answer(entry.record, normalise)
+                return _answer(entry.record, normalise, renaming(entry.messages, now))
+            return _answer(entry.record, normalise, str)
 
         return answer
 
@@ -220,8 +235,8 @@ def comparable(messages: Sequence[Mapping[str, Any]], normalise: Normaliser) -> 
 
 
 def digest(messages: Messages) -> str:
-    """Return the SHA-256 hex of comparable messages."""
-    return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 hex of comparable messages, the same for two runs whose placeholders of secrets differ."""
+    return hashlib.sha256(json.dumps(numbered(messages), sort_keys=True).encode()).hexdigest()
 
 
 def first_difference(recorded: Messages, now: Messages) -> str:
@@ -242,12 +257,12 @@ def first_difference(recorded: Messages, now: Messages) -> str:
 def storable_parts(parts: Sequence[Mapping[str, Any]], normalise: Normaliser) -> list[dict[str, Any]]:
     """Return a reply's parts without secrets and workspace paths.
 
-    Both can lie across several parts; then the text is stored whole, in front.
+    Both, and a secret's placeholder, can lie across several parts; then the text is stored whole, in front.
     """
     stored: list[dict[str, Any]] = map_texts(parts, normalise.storable)
     whole = {name: _joined(parts, name) for name in ("content", "thinking")}
     safe = {name: normalise.storable(text) for name, text in whole.items()}
-    if all(safe[name] == _joined(stored, name) for name in whole):
+    if all(safe[name] == _joined(stored, name) and not first_placeholder(safe[name]) for name in whole):
         return stored
     front = {"message": {"role": "assistant", **{name: text for name, text in safe.items() if text}}, "done": False}
     return [front, *(_without_text(part) for part in stored)]
@@ -272,11 +287,12 @@ def _comparable(message: Mapping[str, Any], normalise: Normaliser) -> dict[str, 
     return shown
 
 
-def _answer(record: _Record, normalise: Normaliser) -> Answer:
+def _answer(record: _Record, normalise: Normaliser, rename: Callable[[str], str]) -> Answer:
     if isinstance(record.reply, _ShortReply):
         calls = [Call(call.name, call.arguments) for call in record.reply.calls]
         return Reply(text=record.reply.text, calls=calls, thinking=record.reply.thinking)
-    return RawReply(map_texts(record.reply, normalise.restored) if record.paths else record.reply)
+    reply = map_texts(record.reply, rename)
+    return RawReply(map_texts(reply, normalise.restored) if record.paths else reply)
 
 
 def _read(path: Path) -> list[_Entry]:

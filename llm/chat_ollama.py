@@ -15,7 +15,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_ollama import ChatOllama
 
 from ..core.messages import Message
-from .faults import BrokenStream, Refused
+from .faults import BrokenStream, Refused, error_text
+from .whole_reply import call_arguments, call_fault
 
 # The order of a request's fields is fixed, so that equal requests are equal bytes.
 _FIELDS = ("model", "messages", "tools", "format", "stream", "think", "options", "keep_alive")
@@ -62,7 +63,7 @@ class FlowChatOllama(ChatOllama):
         async with http.stream("POST", "/api/chat", json=exchange.body, headers=exchange.headers) as response:
             exchange.response = response
             if response.status_code >= 300:
-                raise Refused(response.status_code, _error_text(await response.aread()))
+                raise Refused(response.status_code, error_text(await response.aread()))
             async for line in _lines(response):
                 yield _take_part(line, exchange)
         _check_ended(exchange.parts)
@@ -141,22 +142,13 @@ def _readable_call(call: Any, exchange: Exchange) -> dict[str, Any] | None:
     Given an object, it would turn every string in it that looks like JSON or a Python literal into a value, so that
     no JSON file could ever be written. None = unusable; the exchange says why.
     """
-    function = call.get("function") if isinstance(call, dict) else None
-    name = function.get("name") if isinstance(function, dict) else None
-    if not function or not isinstance(name, str) or not name:
-        exchange.invalid = exchange.invalid or f"A tool call without a name cannot run: {json.dumps(call)[:200]}."
+    if fault := call_fault(call):
+        exchange.invalid = exchange.invalid or fault
         return None
-    arguments = function.get("arguments")
-    if arguments is None:
-        arguments = {}
-    if not isinstance(arguments, dict):
-        shown = json.dumps(arguments, ensure_ascii=False)[:200]
-        exchange.invalid = exchange.invalid or (
-            f"The arguments of your call of {name!r} must be one JSON object, but they are {shown}. "
-            "Nothing ran. Send the call again."
-        )
-        return None
-    return {"function": {"name": name, "arguments": json.dumps(arguments)}}
+    function = call["function"]
+    return {
+        "function": {"name": function["name"], "arguments": json.dumps(call_arguments(function.get("arguments")))}
+    }
 
 
 def _check_ended(parts: Sequence[Mapping[str, Any]]) -> None:
@@ -172,12 +164,3 @@ def _check_ended(parts: Sequence[Mapping[str, Any]]) -> None:
         raise BrokenStream("the stream ended without its last part")
     if last["done_reason"] == "load":
         raise BrokenStream("the server loaded the model and generated nothing")
-
-
-def _error_text(body: bytes) -> str:
-    text = body.decode("utf-8", "replace").strip()
-    try:
-        error = json.loads(text)["error"]
-    except (ValueError, KeyError, TypeError):
-        return text[:300] or "no text"
-    return str(error)

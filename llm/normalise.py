@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .secrets import mask_secrets
+from ..core.masking import SecretMask
 
 WORKSPACE = "<workspace>"
 
@@ -27,10 +27,14 @@ class Normaliser:
     Args:
         workspace: absolute path of the folder the run works in; None = paths stay.
         home: the user's home folder; None = it stays.
+        secrets: the run's mask; None = one of its own.
     """
 
-    def __init__(self, workspace: Path | None = None, home: Path | None = None) -> None:
+    def __init__(
+        self, workspace: Path | None = None, home: Path | None = None, secrets: SecretMask | None = None
+    ) -> None:
         self._workspace = workspace
+        self.secrets = secrets or SecretMask()
         places = [(path, WORKSPACE) for path in _spellings(workspace)] + [
             (path, "<home>") for path in _spellings(home)
         ]
@@ -39,7 +43,7 @@ class Normaliser:
 
     def __call__(self, text: str) -> str:
         """Return the text as it is stored and compared."""
-        text = mask_secrets(text)
+        text = self.secrets.mask(text)
         for pattern, name in self._places:
             text = pattern.sub(name, text)
         for pattern, name in _VOLATILE:
@@ -47,8 +51,11 @@ class Normaliser:
         return text
 
     def storable(self, text: str) -> str:
-        """Return a model's own text without secrets and without the workspace's path, else unchanged."""
-        text = mask_secrets(text)
+        """Return a model's own text without secrets and without the workspace's path, else unchanged.
+
+        A password that the model made up itself stays: a replay has to write the same.
+        """
+        text = self.secrets.mask_own(text)
         for pattern, name in self._places:
             if name == WORKSPACE:
                 text = pattern.sub(name, text)

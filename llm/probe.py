@@ -1,88 +1,79 @@
-"""Quick questions to a model server before a run: is it there, what does it have, how long is a model's context."""
+"""Quick questions to a model server before a run: what is it, what does it have, how long is a model's context."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import socket
-import threading
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from ..core.errors import ModelUnavailable
-from .faults import check_url, connect_reason, missing_model, unreachable
-from .ollama import http_options
+from .ask import NEXT_STEP, Asked, ask, json_object
+from .faults import missing_model, unreachable
+from .probe_openai import describe_listed, read_openai
+from .server_info import ListedModel, ModelDetails, ServerInfo
+from .servers import TITLES, USUAL_SERVERS, UsualServer, get_model_hint
 
 LARGEST_DEFAULT_WINDOW = 32768
 # Ollama's default for small GPUs is 4096; twice that holds a first request and its answer.
 UNKNOWN_MODEL_WINDOW = 8192
+# The usual servers are on this machine: one that says nothing for so long is none.
+USUAL_TIMEOUT_S = 1.5
 
-_NEXT_STEP = (
-    "Start it with `ollama serve`, name another server with `-c server.url=URL`, "
-    "or see `flow demo`, which needs no model."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
-    """A server that answered.
-
-    Attributes:
-        models: names with their tags, as the server lists them.
-        embedders: those of them that only embed, as far as the listing tells.
-    """
-
-    url: str
-    version: str
-    models: tuple[str, ...]
-    embedders: tuple[str, ...] = ()
+Wanted = Literal["auto", "ollama", "openai"]
+"""Which API a server must speak; "auto" = either."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelDetails:
-    """What a server says of one model.
-
-    Attributes:
-        context_length: tokens the model was made for; None = not said.
-        capabilities: such as "completion", "tools", "thinking"; empty = not said (an old server).
-        family: architecture, "" = not said.
-    """
-
-    name: str
-    context_length: int | None
-    capabilities: frozenset[str]
-    family: str
-
-
-async def probe_server(url: str, timeout_s: float = 2.0) -> ServerInfo:
+async def probe_server(url: str, timeout_s: float = 2.0, *, wanted: Wanted = "auto", api_key: str = "") -> ServerInfo:
     """Return what runs at the address; takes `timeout_s` at most.
 
     Raises:
-        ModelUnavailable: nothing answers there, or no Ollama; the message says what was tried and what to do.
+        ModelUnavailable: nothing answers there, or no model server; the message says what was tried and what to do.
     """
-    version, tags = await _ask(url, timeout_s, ("GET", "/api/version", None), ("GET", "/api/tags", None))
-    shown, listed = version.get("version"), tags.get("models")
-    if not isinstance(shown, str) or not isinstance(listed, list):
-        raise unreachable(url, "something answers there, but not as Ollama does", hint=_NEXT_STEP)
-    models = [model for model in listed if isinstance(model, dict) and isinstance(model.get("name"), str)]
-    names = tuple(str(model["name"]) for model in models)
-    return ServerInfo(url, shown, names, tuple(str(model["name"]) for model in models if _only_embeds(model)))
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _probe(url, timeout_s, wanted, api_key)
+    except TimeoutError as err:
+        raise unreachable(url, f"no answer within {timeout_s:g} s", hint=NEXT_STEP) from err
 
 
-async def describe_model(url: str, name: str, timeout_s: float = 5.0) -> ModelDetails:
+async def find_usual_servers(
+    timeout_s: float = USUAL_TIMEOUT_S, *, usual: Sequence[UsualServer] = USUAL_SERVERS, wanted: Wanted = "auto"
+) -> tuple[list[ServerInfo], list[str]]:
+    """Return the servers found at the usual addresses, and why there is none at the others; asked side by side."""
+
+    async def one(server: UsualServer) -> ServerInfo | str:
+        try:
+            # Without a key: what listens at 8000 or 8080 may be anything of the user's.
+            return await probe_server(server.url, timeout_s, wanted=wanted)
+        except ModelUnavailable as err:
+            return f"{TITLES[server.kind]} at {server.url}: {err.message.partition(': ')[2].rstrip('.')}"
+
+    found = await asyncio.gather(*map(one, usual))
+    return [item for item in found if isinstance(item, ServerInfo)], [item for item in found if isinstance(item, str)]
+
+
+async def describe_model(
+    url: str, name: str, timeout_s: float = 5.0, *, info: ServerInfo | None = None, api_key: str = ""
+) -> ModelDetails:
     """Return what the server says of a model.
+
+    Args:
+        info: what was found at the address; None = an Ollama server.
 
     Raises:
         ModelUnavailable: the server does not answer, or has no such model.
     """
-    (shown,) = await _ask(url, timeout_s, ("POST", "/api/show", {"model": name}))
-    info = _object(shown.get("model_info"))
-    family = str(info.get("general.architecture") or _object(shown.get("details")).get("family") or "")
-    length = info.get(f"{family}.context_length")
+    if info is not None and info.kind != "ollama":
+        return await describe_listed(info, name, timeout_s, api_key)
+    (response,) = await ask(url, timeout_s, [Asked("POST", "/api/show", {"model": name})], api_key=api_key)
+    shown = _ollama_json(response, url)
+    model_info = _object(shown.get("model_info"))
+    family = str(model_info.get("general.architecture") or _object(shown.get("details")).get("family") or "")
+    length = model_info.get(f"{family}.context_length")
     capabilities = shown.get("capabilities")
     return ModelDetails(
         name=name,
@@ -118,7 +109,7 @@ def choose_model(info: ServerInfo, wanted: str) -> str:
     near = get_close_matches(wanted, info.models, n=1)
     raise ModelUnavailable(
         f"the server at {info.url!r} has no model {wanted!r}; it has {_listed(chat)}.",
-        hint=f"Get it with `ollama pull {wanted}`" + (f", or did you mean `-m {near[0]}`?" if near else "."),
+        hint=get_model_hint(info.kind, wanted) + (f", or did you mean `-m {near[0]}`?" if near else "."),
     )
 
 
@@ -127,19 +118,69 @@ def choose_window(num_ctx: int, context_length: int | None) -> int:
 
     Args:
         num_ctx: the setting; 0 = the model's own context, at most 32,768.
-        context_length: what the model was made for, which is never passed; None = unknown.
+        context_length: what the model was made for or the server gives, which is never passed; None = unknown.
     """
     if num_ctx > 0:
         return num_ctx if context_length is None else min(num_ctx, context_length)
     return UNKNOWN_MODEL_WINDOW if context_length is None else min(LARGEST_DEFAULT_WINDOW, context_length)
 
 
+async def _probe(url: str, timeout_s: float, wanted: Wanted, api_key: str) -> ServerInfo:
+    paths = {
+        "ollama": ("/api/version", "/api/tags"),
+        "openai": ("/v1/models",),
+        "auto": ("/api/version", "/api/tags", "/v1/models"),
+    }[wanted]
+    root = url.removesuffix("/v1")
+    asked = [Asked("GET", path) for path in paths]
+    answers = dict(zip(paths, await ask(root, timeout_s, asked, api_key=api_key), strict=True))
+    if wanted == "ollama":
+        return _read_ollama(url, answers)
+    if wanted == "auto" and _looks_like_ollama(answers):
+        return _read_ollama(url, answers)
+    return await read_openai(url, answers["/v1/models"], timeout_s, api_key)
+
+
+def _looks_like_ollama(answers: Mapping[str, httpx.Response]) -> bool:
+    # llama-server answers /api/tags too, LM Studio everything, but neither tells a version.
+    return isinstance(json_object(answers["/api/version"]).get("version"), str)
+
+
+def _read_ollama(url: str, answers: Mapping[str, httpx.Response]) -> ServerInfo:
+    shown = _ollama_json(answers["/api/version"], url).get("version")
+    listed = _ollama_json(answers["/api/tags"], url).get("models")
+    if not isinstance(shown, str) or not isinstance(listed, list):
+        raise unreachable(url, "something answers there, but not as Ollama does", hint=NEXT_STEP)
+    models = [model for model in listed if isinstance(model, dict) and isinstance(model.get("name"), str)]
+    return ServerInfo(
+        url=url,
+        version=shown,
+        models=tuple(str(model["name"]) for model in models),
+        embedders=tuple(str(model["name"]) for model in models if _only_embeds(model)),
+        listed=tuple(map(_listing, models)),
+    )
+
+
+def _listing(model: Mapping[str, Any]) -> ListedModel:
+    details = _object(model.get("details"))
+    size = model.get("size")
+    return ListedModel(
+        name=str(model["name"]),
+        family=str(details.get("family") or ""),
+        digest=str(model.get("digest") or ""),
+        size_bytes=size if isinstance(size, int) and size > 0 else None,
+        quantisation=str(details.get("quantization_level") or ""),
+    )
+
+
 def _only_model(info: ServerInfo, chat: list[str]) -> str:
     if len(chat) == 1:
         return chat[0]
     if not chat:
+        example = ", then for example `ollama pull devstral-small-2:24b`" if info.kind == "ollama" else ""
         raise ModelUnavailable(
-            f"the server at {info.url!r} has no chat model.", hint="Get one, for example `ollama pull devstral`."
+            f"the server at {info.url!r} has no chat model.",
+            hint=f"See which fit this machine with `flow models recommend`{example}.",
         )
     raise ModelUnavailable(
         f"the server at {info.url!r} has several models: {_listed(chat)}.",
@@ -160,72 +201,16 @@ def _only_embeds(model: dict[str, Any]) -> bool:
     return "bert" in family or "embed" in str(model["name"])
 
 
-async def _ask(url: str, timeout_s: float, *requests: tuple[str, str, dict[str, str] | None]) -> list[Any]:
-    """Return the JSON objects answered to (method, path, body), asked side by side; all within `timeout_s`."""
-    host, port = check_url(url)
-    try:
-        async with asyncio.timeout(timeout_s):
-            await _resolve(host, port)
-            async with httpx.AsyncClient(base_url=url, **http_options(url, httpx.Timeout(timeout_s))) as http:
-                asked = [http.request(method, path, json=body) for method, path, body in requests]
-                responses = await asyncio.gather(*asked)
-    except (TimeoutError, httpx.TimeoutException) as err:
-        raise unreachable(url, f"no answer within {timeout_s:g} s", hint=_NEXT_STEP) from err
-    except httpx.ConnectError as err:
-        raise unreachable(url, connect_reason(err), hint=_NEXT_STEP) from err
-    except OSError as err:
-        raise unreachable(url, "its host name is not known", hint=_NEXT_STEP) from err
-    except httpx.HTTPError as err:
-        raise unreachable(url, f"it does not speak HTTP ({type(err).__name__})", hint=_NEXT_STEP) from err
-    return [_json(response, url) for response in responses]
-
-
-async def _resolve(host: str, port: int | None) -> None:
-    """Look the host name up in a thread that nobody waits for.
-
-    The event loop's own look-up runs in a thread that is joined when the loop ends, so a name server that does not
-    answer would hold the command for seconds after the time limit.
-
-    Raises:
-        OSError: the name is not known.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: OSError | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
-
-    def look_up() -> None:
-        error: OSError | None = None
-        try:
-            socket.getaddrinfo(host, port)
-        except OSError as err:
-            error = err
-        except UnicodeError as err:
-            error = OSError(str(err))  # a label too long or empty
-        # The loop may have ended meanwhile, after the time limit.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, error)
-
-    threading.Thread(target=look_up, daemon=True).start()
-    await done
-
-
-def _json(response: httpx.Response, url: str) -> dict[str, Any]:
+def _ollama_json(response: httpx.Response, url: str) -> dict[str, Any]:
     if response.status_code == 404 and "not found" in response.text and response.request.method == "POST":
         raise missing_model(str(json.loads(response.request.content)["model"]), url)
     if response.status_code != 200:
         path = response.request.url.path
-        raise unreachable(url, f"it is no Ollama server (HTTP {response.status_code} for {path})", hint=_NEXT_STEP)
+        raise unreachable(url, f"it is no Ollama server (HTTP {response.status_code} for {path})", hint=NEXT_STEP)
     try:
         data = response.json()
     except ValueError as err:
-        raise unreachable(url, "it is no Ollama server (its answer is no JSON)", hint=_NEXT_STEP) from err
+        raise unreachable(url, "it is no Ollama server (its answer is no JSON)", hint=NEXT_STEP) from err
     return _object(data)
 
 

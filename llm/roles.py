@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
 from ..core.messages import Message
 
+RoleGrammar = Literal["", "mistral", "llama", "gemma"]
+"""What a family's own chat template insists on beyond the order that all want; "" = nothing known.
 
-def check_roles(messages: Sequence[Message]) -> None:
+"mistral": user and assistant alternate, calls and results apart; ids of calls have nine letters or digits.
+"llama": one call in an assistant message. "gemma": strict alternation of user and assistant, and no tool messages.
+
+Source: the chat templates that Mistral, Meta and Google publish with these models, each of which raises an error.
+"""
+
+
+def check_roles(messages: Sequence[Message], grammar: RoleGrammar = "") -> None:
     """Check a conversation before it is sent.
 
     Raises:
         ValueError: it breaks the order of roles; whoever assembled it has a bug.
     """
-    if fault := role_fault([_outline(message) for message in messages]) or _id_fault(messages):
+    if fault := role_fault([_outline(message) for message in messages], grammar) or _id_fault(messages):
         raise ValueError(f"this conversation cannot be sent: {fault}")
 
 
-def role_fault(messages: object) -> str:
+def fit_roles(messages: Sequence[Message], grammar: RoleGrammar) -> list[Message]:
+    """Return the conversation as the family's template takes it; nothing is left out.
+
+    User messages in a row become one where the template wants alternation. For Llama an assistant message with
+    several calls becomes one message a call, each followed by its result.
+    """
+    if grammar == "llama":
+        return _single_calls(messages)
+    if grammar not in ("mistral", "gemma"):
+        return list(messages)
+    fitted: list[Message] = []
+    for message in messages:
+        if fitted and message.role == fitted[-1].role == "user":
+            fitted[-1] = replace(fitted[-1], content=f"{fitted[-1].content}\n\n{message.content}")
+        else:
+            fitted.append(message)
+    return fitted
+
+
+def role_fault(messages: object, grammar: RoleGrammar = "") -> str:
     """Return what breaks the order of roles in the wire form of a conversation, "" when nothing does.
 
     One system message at most, and it stands first; the last message is not the assistant's; no user message straight
-    after a tool result; as many results follow an assistant message as it has calls, in their order.
+    after a tool result; as many results follow an assistant message as it has calls, in their order. A grammar adds
+    what the templates of its family refuse.
     """
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         return "messages must be a list of objects"
@@ -34,7 +64,22 @@ def role_fault(messages: object) -> str:
         before = str(message["role"])
     if open_calls:
         return f"the calls {open_calls} are not answered"
-    return "" if before in ("user", "tool") else f"the last message must be a user's or a tool's, not {before!r}"
+    if before not in ("user", "tool"):
+        return f"the last message must be a user's or a tool's, not {before!r}"
+    return _family_fault(messages, grammar)
+
+
+def _family_fault(messages: Sequence[Mapping[str, Any]], grammar: RoleGrammar) -> str:
+    if grammar == "llama":
+        several = any(len(message.get("tool_calls") or ()) > 1 for message in messages)
+        return "this template takes one call in a message" if several else ""
+    if grammar == "gemma" and any(m["role"] == "tool" or m.get("tool_calls") for m in messages):
+        return "this template has no tool messages"
+    if grammar in ("mistral", "gemma"):
+        spoken = [m["role"] for m in messages if m["role"] in ("user", "assistant") and not m.get("tool_calls")]
+        if any(role != ("user", "assistant")[place % 2] for place, role in enumerate(spoken)):
+            return "user and assistant must alternate in this template"
+    return ""
 
 
 def _message_fault(message: dict[str, Any], number: int, before: str, open_calls: list[str]) -> str:
@@ -61,6 +106,21 @@ def _result_fault(message: dict[str, Any], open_calls: list[str]) -> str:
     if answered and answered != name:
         return f"answers {answered!r}, but the next open call is {name!r}"
     return ""
+
+
+def _single_calls(messages: Sequence[Message]) -> list[Message]:
+    fitted: list[Message] = []
+    left = list(messages)
+    while left:
+        message = left.pop(0)
+        if len(message.calls) < 2:
+            fitted.append(message)
+            continue
+        results, left = left[: len(message.calls)], left[len(message.calls) :]
+        for place, call in enumerate(message.calls):
+            fitted.append(replace(message, content=message.content if place == 0 else "", calls=(call,)))
+            fitted += results[place : place + 1]
+    return fitted
 
 
 def _outline(message: Message) -> dict[str, Any]:

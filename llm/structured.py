@@ -54,7 +54,22 @@ def schema_text(schema: type[BaseModel]) -> str:
 
 def format_schema(schema: type[BaseModel]) -> dict[str, Any]:
     """Return the schema for a server's `format`: its shape only, which becomes the sampler's grammar."""
-    shape: dict[str, Any] = _grammar(_inlined(schema))
+    shape: dict[str, Any] = grammar_shape(_inlined(schema))
+    return shape
+
+
+def grammar_shape(schema: Any) -> Any:
+    """Return a JSON Schema with only what every grammar understands; anything else than an object as it is."""
+    if not isinstance(schema, dict):
+        return schema
+    shape: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):
+            shape[key] = {name: grammar_shape(sub) for name, sub in value.items()}
+        elif key == "anyOf":
+            shape[key] = [grammar_shape(sub) for sub in value]
+        elif key in _GRAMMAR_KEYS:
+            shape[key] = grammar_shape(value)
     return shape
 
 
@@ -129,17 +144,3 @@ def _resolved(value: Any, definitions: dict[str, Any], inside: tuple[str, ...]) 
         resolved = _resolved(definitions[name], definitions, (*inside, name))
         return {**resolved, **beside}
     return {key: _resolved(item, definitions, inside) for key, item in value.items()}
-
-
-def _grammar(schema: Any) -> Any:
-    if not isinstance(schema, dict):
-        return schema
-    shape: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key in ("properties", "$defs"):
-            shape[key] = {name: _grammar(sub) for name, sub in value.items()}
-        elif key == "anyOf":
-            shape[key] = [_grammar(sub) for sub in value]
-        elif key in _GRAMMAR_KEYS:
-            shape[key] = _grammar(value)
-    return shape

@@ -12,9 +12,13 @@ from flowloom.core.events import Phase
 from flowloom.core.messages import CallKey, Message, ModelRequest
 from flowloom.llm.ollama import OllamaChat
 from flowloom.llm.ollama_server import Answer, Answers, OllamaServer, scripted
+from flowloom.llm.openai_compatible import OpenAIChat
+from flowloom.llm.openai_server import OpenAIServer
 
 Serve = Callable[..., OllamaServer]
 Connect = Callable[..., OllamaChat]
+ServeOpenAI = Callable[..., OpenAIServer]
+ConnectOpenAI = Callable[..., OpenAIChat]
 
 
 @pytest.fixture
@@ -37,6 +41,34 @@ async def connect() -> AsyncIterator[Connect]:
     def make(server: OllamaServer | str, **options: Any) -> OllamaChat:
         url = server if isinstance(server, str) else server.url
         chats.append(OllamaChat(**{"url": url, "model": "scripted", "window": 8192, **options}))
+        return chats[-1]
+
+    yield make
+    for chat in chats:
+        await chat.aclose()
+
+
+@pytest.fixture
+def serve_openai() -> Iterator[ServeOpenAI]:
+    """Start an OpenAI-compatible server with answers, given as a list or a function."""
+    with ExitStack() as servers:
+
+        def start(answers: Sequence[Answer] | Answers, **options: Any) -> OpenAIServer:
+            given = answers if callable(answers) else scripted(answers)
+            return servers.enter_context(OpenAIServer(given, **options))
+
+        yield start
+
+
+@pytest.fixture
+async def connect_openai() -> AsyncIterator[ConnectOpenAI]:
+    """Make a chat on an OpenAI-compatible server, or at a URL."""
+    chats: list[OpenAIChat] = []
+
+    def make(server: OpenAIServer | str, **options: Any) -> OpenAIChat:
+        url = server if isinstance(server, str) else server.url
+        kind = "openai" if isinstance(server, str) else server.kind
+        chats.append(OpenAIChat(**{"url": url, "model": "scripted", "window": 8192, "kind": kind, **options}))
         return chats[-1]
 
     yield make

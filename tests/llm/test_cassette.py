@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import stat
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from flowloom.core.errors import CassetteMismatch, ReplyCut, ReplyInvalid, UsageError
+from flowloom.core.masking import SecretMask
 from flowloom.core.messages import CallKey, Message, ModelReply, ModelRequest, ToolCall
 from flowloom.llm.answers import last_part
 from flowloom.llm.cassette import Cassette, Recorder
@@ -198,8 +200,24 @@ async def test_secrets_and_paths_are_not_stored_even_across_parts(
     moved = tmp_path / "moved"
     chat = replayed(serve, connect, file, Normaliser(moved))
     reply = await chat.complete(ask(Message("user", f"Work in {moved}, token {secret}")), ignore)
-    assert reply.text == f"in {moved}/a.py: <secret>"
+    assert re.fullmatch(rf"in {moved}/a\.py: <secret:GITHUB-\w{{6}}>", reply.text)
     assert reply.calls[0].args == {"path": f"{moved}/a.py"}
+
+
+async def test_a_replay_with_another_key_gets_its_own_placeholders(
+    serve: Serve, connect: Connect, file: Path
+) -> None:
+    then, now = SecretMask(b"then"), SecretMask(b"now")
+    shown = "A=ghp_" + "a1B2" * 9 + "\nB=glpat-" + "z9Y8" * 5
+    before, after = then.mask(shown), now.mask(shown)
+    old, new = before.partition("\n")[2], after.partition("\n")[2]
+    answer = Reply(f"it is {old}", calls=[Call("edit_file", {"old_text": old})], piece_chars=5)
+    chat = connect(serve([answer]), recorder=Recorder(file, normalise=Normaliser(secrets=then)))
+    await chat.complete(ask(Message("user", before)), ignore)
+    chat = replayed(serve, connect, file, Normaliser(secrets=now))
+    reply = await chat.complete(ask(Message("user", after)), ignore)
+    assert old != new
+    assert (reply.text, reply.calls[0].args) == (f"it is {new}", {"old_text": new})
 
 
 async def test_cut_and_unusable_replies_are_recorded_too(serve: Serve, connect: Connect, file: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ NORMALISE = Normaliser(HOME / "app", HOME)
         ("commit 1a2b3c4 and " + "0f" * 20, "commit <id> and <id>"),
         ("a defaced facade, deadbeef", "a defaced facade, deadbeef"),
         ("line 12 of 345", "line 12 of 345"),
-        ("key sk-proj-abcdefghij0123456789", "key <secret>"),
+        ("key sk-proj-abcdefghij0123456789", "key <secret:API-KEY-7e3b6c>"),
         ("日本語だけの文。", "日本語だけの文。"),
     ],
 )
@@ -51,8 +52,12 @@ def test_two_workspaces_give_the_same_text() -> None:
 def test_stored_reply_keeps_everything_but_place_and_secret() -> None:
     text = "cd /home/花子/app && sleep 3s # 2026-08-01 ghp_" + "a1B2" * 9
     stored = NORMALISE.storable(text)
-    assert stored == "cd <workspace> && sleep 3s # 2026-08-01 <secret>"
+    assert re.fullmatch(r"cd <workspace> && sleep 3s # 2026-08-01 <secret:GITHUB-\w{6}>", stored)
     assert Normaliser(Path("/elsewhere")).restored(stored).startswith("cd /elsewhere && sleep 3s")
+
+
+def test_stored_reply_keeps_a_password_that_the_model_made_up() -> None:
+    assert NORMALISE.storable('password = "hunter22x"') == 'password = "hunter22x"'
 
 
 def test_texts_of_json_are_mapped_and_keys_stay() -> None:

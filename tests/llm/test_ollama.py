@@ -9,8 +9,8 @@ import pytest
 from flowloom.core.errors import ModelFault, ReplyCut, ReplyInvalid
 from flowloom.core.events import Phase
 from flowloom.core.messages import Message, ToolCall, ToolDef
-from flowloom.llm.ollama import split_thinking
 from flowloom.llm.ollama_server import Call, Fault, RawReply, Reply
+from flowloom.llm.whole_reply import split_thinking
 
 from .conftest import Connect, Serve, ask, ignore
 
@@ -283,3 +283,10 @@ async def _until(condition: Any) -> None:
     async with asyncio.timeout(3):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("text", ['{"pattern": "v\\\\d+"}', '{"pattern": "v\\d+",}', "{'pattern': 'v\\\\d+'}"])
+async def test_arguments_that_come_as_json_text_are_read(serve: Serve, connect: Connect, text: str) -> None:
+    server = serve([raw({"content": "", "tool_calls": [{"function": {"name": "grep", "arguments": text}}]})])
+    reply = await connect(server).complete(ask(), ignore)
+    assert reply.calls == (ToolCall("t0.0", "grep", {"pattern": "v\\d+"}),)

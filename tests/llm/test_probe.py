@@ -12,7 +12,8 @@ import pytest
 
 from flowloom.core.errors import ModelUnavailable
 from flowloom.llm.ollama_server import Reply
-from flowloom.llm.probe import ServerInfo, choose_model, choose_window, describe_model, probe_server
+from flowloom.llm.probe import choose_model, choose_window, describe_model, probe_server
+from flowloom.llm.server_info import ServerInfo
 
 from .conftest import Serve
 
@@ -107,7 +108,7 @@ async def test_other_server_is_told_from_ollama(
     url, known = web
     known.update(pages)
     with pytest.raises(ModelUnavailable, match=reason):
-        await probe_server(url)
+        await probe_server(url, wanted="ollama")
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "localhost", "http://"])

@@ -1,0 +1,100 @@
+"""Which models of the catalogue fit this machine: weights, key-value cache and a reserve against measured memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..configs.catalog import Catalog, CatalogModel
+from ..llm.policy import denied_family, lineage
+from .hardware import Memory
+
+RESERVE_BYTES = 1_500_000_000
+"""For the server's compute buffers and the desktop: llama.cpp takes 0.5 to 1.5 GB beside weights and cache."""
+
+SMALLEST_WINDOW = 8192
+"""Tokens below which no agent gets through a step."""
+
+Fit = Literal["gpu", "smaller-window", "partly-cpu", "cpu", "too-large", "unknown"]
+
+_ORDER: tuple[Fit, ...] = ("gpu", "smaller-window", "partly-cpu", "cpu", "unknown", "too-large")
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One model of the catalogue against this machine's memory.
+
+    Attributes:
+        fit: "gpu" = all of it at the wanted window; "smaller-window" = all of it at `window`; "partly-cpu" = GPU and
+            RAM together hold it, slowly; "cpu" = there is no GPU and the RAM holds it; "unknown" = its size is.
+        window: tokens it fits with; the wanted ones where it does not fit or its size is unknown.
+        need_bytes: weights, cache at the wanted window and reserve; None = unknown.
+        tools: None = unknown.
+        installed: the server has it.
+    """
+
+    name: str
+    fit: Fit
+    window: int
+    need_bytes: int | None
+    family: str
+    origin: str
+    quantisation: str
+    tools: bool | None
+    installed: bool
+
+
+def recommend(
+    catalog: Catalog, memory: Memory, window: int, denied: Sequence[str], installed: Sequence[str] = ()
+) -> list[Recommendation]:
+    """Return the chat models that the policy allows, the most suitable first: by fit, tools, then size.
+
+    Args:
+        window: tokens wanted; a model made for fewer is counted with those.
+        denied: families that are left out.
+        installed: names that the server lists.
+    """
+    found = []
+    for name, model in catalog.models.items():
+        if model.role != "chat" or denied_family(catalog, name, "", denied):
+            continue
+        wanted = min(window, model.context or window)
+        fit, fitting = _fit(model, memory, wanted)
+        found.append(
+            Recommendation(
+                name=name,
+                fit=fit,
+                window=fitting,
+                need_bytes=need_bytes(model, wanted),
+                family=model.family,
+                origin=lineage(catalog, name).origin,
+                quantisation=model.quantisation,
+                tools=model.tools,
+                installed=any(tag in installed for tag in (name, *model.aliases)),
+            )
+        )
+    return sorted(found, key=lambda r: (_ORDER.index(r.fit), r.tools is not True, -(r.need_bytes or 0), r.name))
+
+
+def need_bytes(model: CatalogModel, window: int) -> int | None:
+    """Return the memory that a model takes with a window; None = its size is not known."""
+    if model.weights_bytes is None or model.kv_bytes_per_token is None:
+        return None
+    return model.weights_bytes + model.kv_fixed_bytes + model.kv_bytes_per_token * window + RESERVE_BYTES
+
+
+def _fit(model: CatalogModel, memory: Memory, window: int) -> tuple[Fit, int]:
+    need = need_bytes(model, window)
+    if need is None or model.kv_bytes_per_token is None:
+        return "unknown", window
+    if not memory.gpu:
+        return ("cpu", window) if need <= memory.ram else ("too-large", window)
+    if need <= memory.gpu:
+        return "gpu", window
+    # In whole thousands of tokens (1,024), as windows are usually given.
+    fitting = window - -(-(need - memory.gpu) // model.kv_bytes_per_token)
+    fitting -= fitting % 1024
+    if fitting >= SMALLEST_WINDOW:
+        return "smaller-window", fitting
+    return ("partly-cpu", window) if need <= memory.gpu + memory.ram else ("too-large", window)

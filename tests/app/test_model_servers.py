@@ -1,0 +1,132 @@
+"""Runs on servers other than Ollama, and what a run does with its models before it begins."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowloom.llm.answers import Answers, Fault
+from flowloom.llm.ollama_server import OllamaServer, scripted
+from flowloom.llm.openai_server import OpenAIServer
+
+GRAPH = """flow: 1
+name: tiny
+input: {task: {type: string, positional: true, required: true}}
+nodes:
+  skip: {type: set, value: {}}
+edges:
+  - [START, skip]
+  - [skip, END]
+"""
+
+
+@pytest.fixture
+def tiny(repo: Path) -> tuple[str, ...]:
+    """The words that run a graph without a model node, which is connected to its models all the same."""
+    path = repo.parent / "tiny.yaml"
+    path.write_text(GRAPH)
+    return ("run", str(path), "x", "-c", "verify=")
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "grammar"),
+    [("llama.cpp", "devstral-small-2:24b", "mistral"), ("vllm", "meta-llama/Llama-3.3-70B-Instruct", "llama")],
+)
+def test_plan_and_code_runs_where_templates_insist_on_the_order_of_roles(
+    shop: Any, answers: Answers, kind: Any, model: str, grammar: Any
+) -> None:
+    with OpenAIServer(answers, kind=kind, models=(model,), grammar=grammar) as server:
+        done = shop.run(server, "-q")
+        assert (done.code, server.refused) == (0, []), done.err
+        assert all("num_ctx" not in json.dumps(body) for body in server.bodies)
+    assert shop.is_green()
+
+
+def test_a_run_recorded_on_llama_server_replays_without_a_server(
+    shop: Any, answers: Answers, repo: Path, tmp_path: Path
+) -> None:
+    copy, cassette = tmp_path / "copy", tmp_path / "run.jsonl"
+    subprocess.run(["git", "clone", "-q", str(repo), str(copy)], check=True)
+    with OpenAIServer(answers, models=("devstral-small-2:24b",)) as server:
+        assert shop.run(server, "-q", "--record", str(cassette)).code == 0
+    assert json.loads(cassette.read_text("utf-8").splitlines()[0])["wire"] == "openai"
+    words = ("run", "plan-and-code", shop.task, "-q", "--mode", "auto", "-c", shop.verify, "--replay", str(cassette))
+    done = shop.flow(*words, cwd=copy)
+    assert done.code == 0, done.err
+    assert shop.is_green(copy)
+
+
+def test_models_are_looked_at_once_for_each_version_of_server_and_model(
+    flow: Any, repo: Path, tiny: tuple[str, ...]
+) -> None:
+    with OllamaServer(scripted([])) as server:
+        for words, looked in (((), 1), ((), 1), (("-c", "models.num_ctx=4096"), 2)):
+            assert flow(*tiny, *words, cwd=repo, url=server.url).code == 0
+            assert len(server.preflights) == looked
+        server.version = "0.13.0"
+        assert flow(*tiny, "--no-preflight", cwd=repo, url=server.url).code == 0
+        assert len(server.preflights) == 2
+        assert flow(*tiny, cwd=repo, url=server.url).code == 0
+        assert len(server.preflights) == 3
+        assert server.requests == []
+
+
+def test_known_model_is_preloaded_with_the_runs_window(flow: Any, repo: Path, tiny: tuple[str, ...]) -> None:
+    with OllamaServer(scripted([])) as server:
+        for _ in range(2):
+            assert flow(*tiny, "-c", "models.num_ctx=16384", cwd=repo, url=server.url).code == 0
+    expected = {"model": "scripted:latest", "options": {"num_ctx": 16384}, "keep_alive": "10m"}
+    assert server.preloads == [expected]
+
+
+def test_model_partly_on_the_cpu_is_told_before_the_run(flow: Any, repo: Path, tiny: tuple[str, ...]) -> None:
+    with OllamaServer(scripted([]), memory=(20 * 10**9, 10 * 10**9)) as server:
+        done = flow(*tiny, cwd=repo, url=server.url)
+    assert (done.code, "50% of it runs on the CPU" in done.err) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "texts"),
+    [
+        (
+            Fault("http", text="model requires more system memory (40 GiB) than is available (8 GiB)"),
+            ("does not fit", "models.num_ctx"),
+        ),
+        (Fault("http-404", text="model 'scripted:latest' not found"), ("ollama pull scripted:latest",)),
+    ],
+)
+def test_model_that_does_not_work_ends_the_run_before_it_begins(
+    flow: Any, repo: Path, tiny: tuple[str, ...], fault: Fault, texts: tuple[str, ...]
+) -> None:
+    with OllamaServer(scripted([]), preflight=fault) as server:
+        done = flow(*tiny, "-q", cwd=repo, url=server.url)
+        listed = flow("runs", "list", "-o", "json", cwd=repo, url=server.url)
+    assert (done.code, len(done.err.splitlines()), json.loads(listed.out)) == (5, 2, [])
+    assert all(text in done.err for text in texts), done.err
+
+
+@pytest.mark.parametrize("words", [(), ("-m", "qwen3:8b"), ("-m", "coder=qwen3:8b", "-m", "gemma3:12b")])
+def test_denied_model_ends_the_run_with_7_and_names_the_setting(
+    flow: Any, repo: Path, tiny: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    models = ("qwen3:8b", "gemma3:12b") if words else ("qwen3:8b",)
+    with OllamaServer(scripted([]), models=models) as server:
+        denied = flow(*tiny, "-q", *words, cwd=repo, url=server.url)
+        assert server.preflights == []
+        allowed = flow(*tiny, "-q", *words, "-c", "models.denied_families=[]", cwd=repo, url=server.url)
+    assert (denied.code, allowed.code) == (7, 0)
+    assert "'qwen3:8b' is of the family 'qwen'" in denied.err and "models.denied_families" in denied.err
+
+
+def test_denied_embedding_model_is_refused(flow: Any, repo: Path, tiny: tuple[str, ...]) -> None:
+    settings = ("-c", "embed.backend=sentence-transformers", "-c", "embed.model=bge-m3", "-c", "embed.path=/none")
+    with OllamaServer(scripted([])) as server:
+        done = flow(*tiny, "-q", *settings, cwd=repo, url=server.url)
+        doctor = json.loads(flow("doctor", "--json", *settings, cwd=repo, url=server.url).out)
+    assert (done.code, "models.denied_families" in done.err) == (7, True)
+    (found,) = [check for check in doctor["checks"] if check["name"] == "embeddings"]
+    assert (found["status"], "'bge'" in found["text"]) == ("fail", True)

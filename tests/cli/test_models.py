@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from flowloom.llm.answers import Fault, Reply
+from flowloom.llm.ollama_server import OllamaServer, scripted
+from flowloom.llm.openai_server import OpenAIServer
+
+from .conftest import Flow
+
+MODELS = ("devstral-small-2:24b", "qwen3:8b", "company:7b", "nomic-embed-text:latest")
+
+
+def told(ended: Any) -> Any:
+    return json.loads(ended.out)
+
+
+def test_list_shows_lineage_and_policy_and_what_else_is_known(flow: Flow) -> None:
+    with OllamaServer(scripted([]), models=MODELS) as server:
+        ended = flow("models", "list", OLLAMA_HOST=server.url)
+    lines = {line.split()[0]: line for line in ended.out.splitlines() if line.startswith("  ")}
+    assert ended.code == 0
+    assert "mistral, France" in lines["devstral-small-2:24b"]
+    assert "DENIED (models.denied_families: qwen)" in lines["qwen3:8b"]
+    assert lines["company:7b"].endswith("unknown")
+    assert " embed " in lines["nomic-embed-text:latest"]
+    assert "43.0 GB" in lines["llama3.3:70b"]
+
+
+def test_list_as_json_has_the_same(flow: Flow) -> None:
+    with OllamaServer(scripted([]), models=MODELS) as server:
+        whole = told(flow("models", "list", "-o", "json", OLLAMA_HOST=server.url))
+        lines = flow("models", "list", "-o", "jsonl", OLLAMA_HOST=server.url).out.splitlines()
+    assert whole["server"] == {"url": server_url(whole), "kind": "ollama", "version": "0.12.0"}
+    found = {model["name"]: model for model in whole["models"]}
+    assert (found["qwen3:8b"]["denied"], found["company:7b"]["origin"]) == ("qwen", "unknown")
+    assert found["gemma3:27b"]["installed"] is False
+    assert [json.loads(line) for line in lines] == whole["models"]
+
+
+def server_url(whole: Any) -> str:
+    url: str = whole["server"]["url"]
+    assert url.startswith("http://127.0.0.1:")
+    return url
+
+
+@pytest.mark.parametrize("words", [("list",), ("pull", "gemma3:12b"), ("test",)])
+def test_no_server_ends_with_5_within_2500_ms(flow: Flow, words: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    began = time.monotonic()
+    ended = flow("models", *words, "-q", OLLAMA_HOST=url)
+    assert time.monotonic() - began < 2.5
+    assert (ended.code, "connection refused" in ended.err, len(ended.err.splitlines())) == (5, True, 2)
+
+
+def test_recommend_needs_no_server(flow: Flow) -> None:
+    ended = flow("models", "recommend", "--window", "16k", "-o", "json", "-c", "server.url=http://127.0.0.1:9")
+    found = told(ended)
+    assert (ended.code, found["window"]) == (0, 16384)
+    assert {"devstral-small-2:24b", "llama3.3:70b"} <= {model["name"] for model in found["models"]}
+    assert flow("models", "recommend", "--window", "0", "-c", "server.url=http://127.0.0.1:9").code == 2
+
+
+def test_pull_lets_the_server_download_and_says_what_to_do_next(flow: Flow) -> None:
+    with OllamaServer(scripted([])) as server:
+        ended = flow("models", "pull", "gemma3:12b", OLLAMA_HOST=server.url)
+        assert "gemma3:12b" in server.models
+    assert (ended.code, "flow models test gemma3:12b" in ended.out) == (0, True)
+    assert ended.err.splitlines() == ["pulling manifest", "verifying sha256 digest", "success"]
+
+
+def test_pull_of_a_denied_model_asks_the_server_nothing(flow: Flow) -> None:
+    with OllamaServer(scripted([])) as server:
+        ended = flow("models", "pull", "qwen3:8b", "-o", "json", OLLAMA_HOST=server.url)
+        assert "qwen3:8b" not in server.models
+    assert (ended.code, told(ended)["error"]["type"]) == (7, "Denied")
+    assert "models.denied_families" in ended.err
+
+
+def test_pull_from_another_server_names_its_own_way(flow: Flow) -> None:
+    with OpenAIServer(scripted([]), kind="vllm") as server:
+        ended = flow("models", "pull", "google/gemma-3-12b-it", OLLAMA_HOST=server.url)
+    assert (ended.code, "vllm serve google/gemma-3-12b-it" in ended.err) == (2, True)
+
+
+def test_pull_that_fails_ends_with_5(flow: Flow) -> None:
+    parts = [{"error": "pull model manifest: file does not exist"}]
+    with OllamaServer(scripted([]), pull=parts) as server:
+        ended = flow("models", "pull", "gemma9:1b", OLLAMA_HOST=server.url)
+    assert (ended.code, "no model 'gemma9:1b' to download" in ended.err) == (5, True)
+
+
+def test_test_prints_the_record_and_keeps_it(flow: Flow) -> None:
+    reply = Reply("x", prompt_tokens=500, completion_tokens=48)
+    with OllamaServer(lambda request: reply, memory=(20 * 10**9, 15 * 10**9)) as server:
+        shown = flow("models", "test", OLLAMA_HOST=server.url)
+        found = told(flow("models", "test", "scripted", "-o", "json", OLLAMA_HOST=server.url))[0]
+    assert shown.code == 0
+    assert "window 32,768 tokens" in shown.out and "75% of it on the GPU" in shown.out
+    assert (found["tools"], found["cpu_share"], found["decode_per_s"]) == (True, 0.25, 96_000)
+
+
+def test_test_of_a_missing_model_ends_with_5(flow: Flow) -> None:
+    with OllamaServer(scripted([])) as server:
+        ended = flow("models", "test", "gemma3:27b", OLLAMA_HOST=server.url)
+    assert (ended.code, "ollama pull gemma3:27b" in ended.err) == (5, True)
+
+
+def test_test_of_a_model_that_does_not_fit_names_the_setting(flow: Flow) -> None:
+    text = "model requires more system memory (40 GiB) than is available (8 GiB)"
+    with OllamaServer(scripted([]), preflight=Fault("http", text=text)) as server:
+        ended = flow("models", "test", OLLAMA_HOST=server.url)
+    assert (ended.code, "models.num_ctx" in ended.err) == (5, True)
