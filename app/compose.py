@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..configs.trust import INSTRUCTIONS, TrustStore
+from ..configs.project_files import instruction_names, read_project_file
+from ..configs.rules import parse_rules
+from ..configs.trust import TrustStore
 from ..context.assemble import MemoryFile, TurnAssembler
 from ..core.events import Noticed
 from ..core.git import run_git
+from ..core.masking import SecretMask
 from ..core.ports import ChatModel, Embedder, EventSink, Retriever
 from ..llm.tokens import EstimatingCounter
 from ..nodes.deps import AgentLimits, NodeDeps, Toolbox
@@ -21,15 +24,18 @@ from ..retrieval.code_retriever import CodeRetriever
 from ..runs.blobs import BlobStore
 from ..runs.changes import RunChanges
 from ..runs.command_snapshots import CommandSnapshots
+from ..runs.decisions import RunDecisions
 from ..runs.journal import RunJournal
 from ..runs.lease import RunLease
 from ..runs.limits import RunLimits
 from ..runs.snapshots import SnapshotLimits, Snapshots
 from ..runs.store import RunRow, RunStore
 from ..tools.effects import Effects
-from ..tools.host import HostSandbox
 from ..tools.registry import TOOLS
+from ..tools.sandboxes import choose_sandbox, confinement_by
 from .context import AppContext
+from .secrets import MaskedChanges, MaskedRetriever
+from .servers import check_allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,44 +48,54 @@ class RunParts:
     gate: RunLimits
     model: Callable[[str], ChatModel]
     lease: RunLease
+    secrets: SecretMask
 
 
 def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> NodeDeps:
     """Return what every node of the run is given."""
     store, row = parts.store, parts.row
     blobs = BlobStore(store.blobs_folder(row.id))
-    journal = RunJournal(store, row.id, blobs)
-    changes = RunChanges(context.workspace, row.baseline, journal, blobs)
+    secrets = parts.secrets
+    journal = RunJournal(store, row.id, blobs, secrets)
+    changes = MaskedChanges(RunChanges(context.workspace, row.baseline, journal, blobs), secrets, context.workspace)
+    retriever = MaskedRetriever(retriever, secrets, context.workspace)
     spawner = SubAgents()
     snapshots = command_snapshots(context, parts, journal)
+    settings = context.settings
+    sandbox = choose_sandbox(settings.sandbox, context.dirs, os.environ)
     effects = Effects(
         workspace=context.workspace,
-        sandbox=HostSandbox(),
+        sandbox=sandbox,
         journal=journal,
         blobs=blobs,
         jobs=store.blobs_folder(row.id) / "jobs",
         mode=row.options["mode"],
-        grants=RunGrants(store, row.id),
+        grants=RunGrants(store, row.id, secrets),
         output_bytes=context.settings.tools.output_bytes,
         spawner=spawner,
         before_command=snapshots.before if snapshots else None,
         restore=snapshots.restore if snapshots else None,
         require_ours=parts.lease.check,
+        secrets=secrets,
+        rules=parse_rules(settings.permissions),
+        decisions=RunDecisions(store, row.id, parts.sink, settings.approvals.max_requests),
+        confinement=confinement_by(settings.sandbox, sandbox),
     )
     assembler = TurnAssembler(
         retriever,
         EstimatingCounter(),
-        memory_files(context.workspace, context.trust, Path(row.workspace)),
+        memory_files(context.workspace, context.trust, Path(row.workspace), str(row.options.get("start", "."))),
         lambda: reminder(context.workspace),
     )
     deps = NodeDeps(
         model=parts.model,
-        toolbox=Toolbox(TOOLS, context.workspace, blobs, retriever, effects),
+        toolbox=Toolbox(TOOLS, context.workspace, blobs, retriever, effects, secrets),
         assembler=assembler,
         events=parts.sink,
         gate=parts.gate,
         changes=changes,
         limits=agent_limits(context),
+        commit_trailer=f"Made-with: Flowloom, run {row.id}" if context.settings.commits.trailer else "",
     )
     spawner.attach(deps)
     return deps
@@ -105,15 +121,16 @@ def command_snapshots(context: AppContext, parts: RunParts, journal: RunJournal)
 class RunGrants:
     """What a person allowed for the rest of the run, kept in its database."""
 
-    def __init__(self, store: RunStore, run_id: str) -> None:
+    def __init__(self, store: RunStore, run_id: str, secrets: SecretMask) -> None:
         self._store = store
         self._run_id = run_id
+        self._secrets = secrets
 
     def __contains__(self, grant: object) -> bool:
-        return grant in self._store.grants(self._run_id)
+        return isinstance(grant, str) and self._secrets.mask(grant) in self._store.grants(self._run_id)
 
     def add(self, grant: str) -> None:
-        self._store.add_grant(self._run_id, grant)
+        self._store.add_grant(self._run_id, self._secrets.mask(grant))
 
 
 def agent_limits(context: AppContext) -> AgentLimits:
@@ -144,26 +161,35 @@ def embedder(context: AppContext) -> Embedder | None:
 
     Raises:
         ConfigError: the folder with the weights is not complete, or the extra e5 is not installed.
+        Denied: the policy denies the model.
     """
     embed = context.settings.embed
     if embed.backend == "none":
         return None
+    check_allowed(context.settings, embed.model)
     from ..retrieval.embeddings import SentenceTransformerEmbedder
 
     return SentenceTransformerEmbedder(Path(embed.path), embed.device, embed.model)
 
 
-def memory_files(workspace: Path, trust: TrustStore, project: Path | None = None) -> list[MemoryFile]:
+def memory_files(
+    workspace: Path, trust: TrustStore, project: Path | None = None, start: str = "."
+) -> list[MemoryFile]:
     """Return the project's memory files that are trusted; the others are never read into a prompt.
 
     Args:
         project: the checkout that a person trusts files of; None = the workspace. A worktree is another one: what was
             trusted there counts here where the content is the same.
+        start: the folder that the run was started in, relative to the workspace: memory files of the folders on the
+            way there count too.
     """
     found = []
-    for name in INSTRUCTIONS:
-        path = workspace / name
-        if path.is_file() and trust.covers((project or workspace) / name, content := path.read_bytes()):
+    for name in instruction_names(workspace, workspace / start):
+        try:
+            content = read_project_file(workspace / name)
+        except OSError:
+            continue
+        if trust.covers((project or workspace) / name, content):
             found.append(MemoryFile(name, content.decode("utf-8", errors="replace")))
     return found
 

@@ -16,11 +16,11 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import FlowError, ModelUnavailable, RunFailed, UsageError
-from ..llm.probe import choose_model, probe_server
+from ..core.errors import Denied, FlowError, ModelUnavailable, RunFailed, UsageError
 from .context import AppContext, Surface
 from .resume import ResumeRequest, resume_run
 from .run import RunRequest, start_run
+from .servers import choose_allowed, find_server
 
 if TYPE_CHECKING:
     from ..runs.runner import Outcome
@@ -79,11 +79,10 @@ def run_tests(folder: Path) -> TestRun:
 
 async def usable_model(context: AppContext) -> str:
     """Return the model that would do the demo; "" = no server, or no model that can be chosen."""
-    server = context.settings.server
+    settings = context.settings
     try:
-        info = await probe_server(server.url, server.connect_timeout_s)
-        return choose_model(info, context.settings.models.for_role("main"))
-    except ModelUnavailable:
+        return choose_allowed(settings, await find_server(settings), settings.models.for_role("main"))
+    except (ModelUnavailable, Denied):
         return ""
 
 
@@ -135,7 +134,7 @@ def sample_diff(sample: Sample) -> str:
 
 def _inside(context: AppContext, sample: Sample) -> AppContext:
     settings = context.settings.model_copy(update={"verify": list(TEST_COMMAND), "mode": "auto", "check": None})
-    return replace(context, workspace=sample.folder, settings=settings)
+    return replace(context, workspace=sample.folder, settings=settings, start=".")
 
 
 def _git(folder: Path, words: Sequence[str]) -> str:

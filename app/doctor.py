@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..configs.dirs import Dirs, make_private
-from ..configs.settings import ROLES, EmbedSettings, Settings
-from ..core.errors import ConfigError, ModelUnavailable
+from ..configs.settings import ROLES, Settings
+from ..core.errors import ConfigError, Denied, ModelUnavailable
+from ..tools.sandboxes import find_sandbox
 
 Status = Literal["ok", "warn", "fail"]
 Group = Literal["base", "model"]
@@ -55,10 +56,11 @@ async def examine(settings: Settings, dirs: Dirs, env: Mapping[str, str]) -> tup
     The folders are created when they are missing.
     """
     programs = asyncio.to_thread(_check_programs, env.get("PATH", ""))
+    sandbox = asyncio.to_thread(_check_sandbox, settings, dirs, env)
     folders = asyncio.to_thread(_check_folders, dirs)
     models = _check_models(settings)
-    base, places, served = await asyncio.gather(programs, folders, models)
-    return (_check_python(), *base, *places, _check_sqlite(), *served, _check_embeddings(settings.embed))
+    base, confined, places, served = await asyncio.gather(programs, sandbox, folders, models)
+    return (_check_python(), *base, confined, *places, _check_sqlite(), *served, _check_embeddings(settings))
 
 
 def exit_code(checks: Sequence[Check]) -> int:
@@ -79,7 +81,7 @@ def _check_python() -> Check:
 
 
 def _check_programs(path: str) -> list[Check]:
-    return [_check_git(path), _check_ripgrep(path), _check_sandbox(path)]
+    return [_check_git(path), _check_ripgrep(path)]
 
 
 def _check_git(path: str) -> Check:
@@ -98,15 +100,20 @@ def _check_ripgrep(path: str) -> Check:
     return Check("ripgrep", "ok", version)
 
 
-def _check_sandbox(path: str) -> Check:
-    """Say what could confine commands, and that nothing does yet."""
-    today = "not used yet: commands run with your rights, after the question that the mode asks"
-    bwrap = shutil.which("bwrap", path=path)
-    if bwrap is None:
-        return Check("sandbox", "warn", f"bubblewrap (bwrap) not found; {today}", "Keep the mode at ask.")
-    started = _first_line([bwrap, "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "echo", "started"])
-    able = "can start" if started == "started" else "is installed but cannot start here (user namespaces are off?)"
-    return Check("sandbox", "warn", f"bubblewrap {able}; {today}", "Keep the mode at ask.")
+def _check_sandbox(settings: Settings, dirs: Dirs, env: Mapping[str, str]) -> Check:
+    """Say what confines commands, and what would have to be done for better."""
+    found = find_sandbox(settings.sandbox, dirs, env)
+    if found.sandbox is None:
+        fix = f'{found.fix} Or set sandbox.backend to "auto".'.strip()
+        return Check("sandbox", "fail", f"{found.kind} is set and does not work here: {found.missing}", fix)
+    texts = {
+        "bubblewrap": "bubblewrap: commands see the workspace and no network, home folder or other process",
+        "landlock": "Landlock: commands write in the workspace only; .git and ignored files in it are open to them",
+        "seatbelt": "seatbelt, untested: commands write in the workspace only",
+        "none": "none: commands run with your rights, and every one is asked",
+    }
+    text = texts[found.kind] + (f"; {found.missing}" if found.missing else "")
+    return Check("sandbox", "ok" if found.kind == "bubblewrap" else "warn", text, found.fix)
 
 
 def _first_line(argv: list[str]) -> str | None:
@@ -166,34 +173,38 @@ def _check_sqlite() -> Check:
 
 
 async def _check_models(settings: Settings) -> list[Check]:
-    from ..llm.probe import choose_model, probe_server
+    from ..llm.servers import TITLES
+    from .servers import choose_allowed, find_servers
 
     try:
-        info = await probe_server(settings.server.url, settings.server.connect_timeout_s)
+        info, *others = await find_servers(settings)
     except ModelUnavailable as err:
         return [Check("server", "fail", err.message, err.hint, "model")]
     count = len(info.models)
-    checks = [
-        Check(
-            "server",
-            "ok",
-            f"{info.url}, version {info.version}, {count} model{'' if count == 1 else 's'}",
-            "",
-            "model",
-        )
-    ]
+    version = f" {info.version}" if info.version else ""
+    text = f"{info.url}, {TITLES[info.kind]}{version}, {count} model{'' if count == 1 else 's'}"
+    if others:
+        text += f"; also found: {', '.join(f'{TITLES[other.kind]} at {other.url}' for other in others)}"
+    checks = [Check("server", "ok", text, "", "model")]
     for wanted in dict.fromkeys(settings.models.for_role(role) for role in ROLES):
         roles = ", ".join(role for role in ROLES if settings.models.for_role(role) == wanted)
         try:
-            checks.append(Check("model", "ok", f"{choose_model(info, wanted)} for {roles}", "", "model"))
-        except ModelUnavailable as err:
+            checks.append(Check("model", "ok", f"{choose_allowed(settings, info, wanted)} for {roles}", "", "model"))
+        except (ModelUnavailable, Denied) as err:
             checks.append(Check("model", "fail", err.message, err.hint, "model"))
     return checks
 
 
-def _check_embeddings(embed: EmbedSettings) -> Check:
+def _check_embeddings(settings: Settings) -> Check:
+    from .servers import check_allowed
+
+    embed = settings.embed
     if embed.backend == "none":
         return Check("embeddings", "ok", "off: search by words only (embed.backend)")
+    try:
+        check_allowed(settings, embed.model)
+    except Denied as err:
+        return Check("embeddings", "fail", err.message, err.hint)
     if find_spec("sentence_transformers") is None:
         fix = "Install flowloom[e5], or set embed.backend to none."
         return Check("embeddings", "fail", "sentence-transformers is not installed", fix)

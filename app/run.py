@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..configs.settings import ROLES, Settings
 from ..core.errors import GraphInvalid, UsageError
 from ..core.events import Noticed, QuestionAnswered, RunStarted
+from ..core.masking import SecretMask
 from ..core.questions import Answer, Question
 from ..graphs.difference import differences
 from ..graphs.facts import Facts
@@ -20,8 +22,9 @@ from ..graphs.inputs import option_inputs, positional_input, read_inputs
 from ..graphs.read import read_text
 from ..graphs.spec import Limits, fingerprint
 from ..llm.cassette import Recorder
-from ..llm.ollama_server import OllamaServer
+from ..llm.loopback import LoopbackServer
 from ..runs.changes import require_git
+from ..runs.kept_secrets import new_key
 from ..runs.lease import require_free_workspace, take_lease
 from ..runs.limits import RunLimits
 from ..runs.replies import Replies
@@ -31,8 +34,9 @@ from ..tools.registry import TOOLS
 from .checkout import WORKTREE_HINT, begin_or_undo, continue_in, left_in_worktree, plan_worktree
 from .compose import RunParts, code_retriever, git_facts, node_deps
 from .context import Answerer, AppContext, Surface, runs_db
-from .models import ModelPool, connect, normaliser, replay_server
+from .models import ModelPool, Preflight, connect, normaliser, record_file, replay_server
 from .resume import Held, ResumeRequest
+from .secrets import keep_mask, kept_mask, make_mask, masked_answer
 from .sink import StoreSink
 from .verify import verify_command
 
@@ -87,19 +91,24 @@ async def start_run(context: AppContext, request: RunRequest, surface: Surface) 
     if request.worktree:
         worktree = plan_worktree(context, run_id)
         folder, options["worktree"] = worktree.folder, worktree.to_dict()
-    with RunStore(runs_db(context)) as store, _server(options, folder) as replaying:
+    secrets = make_mask(new_key(), os.environ, context.workspace)
+    inputs = secrets.mask_data(inputs)
+    with RunStore(runs_db(context)) as store, _server(options, folder, secrets) as replaying:
         if options["mode"] != "plan":
             require_free_workspace(store, str(folder), hint=WORKTREE_HINT)
         settings = _settings(context.settings, replaying)
-        async with aclosing(await _connect(settings, loaded, options, folder)) as pool:
+        async with aclosing(
+            await _connect(settings, loaded, options, folder, secrets, _preflight(context, surface))
+        ) as pool:
             # After the connection: nobody is asked for a run that cannot begin.
             options["verify"] = verify_command(context, surface, options["mode"])
             with store.change():
-                row = _new_run(context, store, loaded, inputs, {**options, "models": pool.names}, run_id)
+                row = _new_run(context, store, loaded, inputs, {**options, "models": pool.names}, run_id, secrets)
                 lease = take_lease(store, row, on_lost=surface.stop.set, hint=WORKTREE_HINT)
             with lease:
+                keep_mask(secrets, store.blobs_folder(row.id))
                 row = await begin_or_undo(store, row, surface.watcher)
-                return await _drive(context, loaded, Held(row, store, lease), pool, surface, resumed=False)
+                return await _drive(context, loaded, Held(row, store, lease), pool, surface, secrets, resumed=False)
 
 
 async def go_on(context: AppContext, request: ResumeRequest, surface: Surface, held: Held) -> Outcome:
@@ -115,15 +124,18 @@ async def go_on(context: AppContext, request: ResumeRequest, surface: Surface, h
     if not request.force_graph:
         _check_graph(row, loaded)
     folder = Path(row.folder)
-    with _server(row.options, folder) as replaying:
+    secrets = kept_mask(store.blobs_folder(row.id), os.environ, context.workspace, folder)
+    with _server(row.options, folder, secrets) as replaying:
         settings = _with_models(_settings(context.settings, replaying), row.options["models"], request.models)
-        async with aclosing(await _connect(settings, loaded, row.options, folder)) as pool:
+        async with aclosing(
+            await _connect(settings, loaded, row.options, folder, secrets, _preflight(context, surface))
+        ) as pool:
             row = await continue_in(store, row, surface.watcher)
             row = store.claim_run(row.id)
             options = {**_raised(row.options, request), "models": pool.names}
-            row = store.update_run(row.id, options=options, **_graph_of(loaded))
-            _answer_first(store, row, request.answer, surface)
-            return await _drive(context, loaded, held._replace(row=row), pool, surface, resumed=True)
+            row = store.update_run(row.id, options=options, **_graph_of(loaded, secrets))
+            _answer_first(store, row, request.answer, surface, secrets)
+            return await _drive(context, loaded, held._replace(row=row), pool, surface, secrets, resumed=True)
 
 
 def load_graph(context: AppContext, name: str) -> Loaded:
@@ -138,7 +150,7 @@ def load_graph(context: AppContext, name: str) -> Loaded:
         name,
         workspace=context.workspace,
         user_dir=context.dirs.config / "graphs",
-        is_trusted=context.trust.is_trusted,
+        is_trusted=context.trust.covers,
         tools=tuple(TOOLS),
         settings=GRAPH_SETTINGS,
     )
@@ -171,11 +183,12 @@ def _new_run(
     inputs: Mapping[str, Any],
     options: Mapping[str, Any],
     run_id: str,
+    secrets: SecretMask,
 ) -> RunRow:
     return store.create_run(
         graph=loaded.spec.name,
         graph_source=loaded.spec.source.path,
-        **_graph_of(loaded),
+        **_graph_of(loaded, secrets),
         input=dict(inputs),
         options=dict(options),
         workspace=context.workspace,
@@ -190,6 +203,7 @@ async def _drive(
     held: Held,
     pool: ModelPool,
     surface: Surface,
+    secrets: SecretMask,
     *,
     resumed: bool,
 ) -> Outcome:
@@ -200,44 +214,51 @@ async def _drive(
 
     row, store, lease = held
     context = replace(context, workspace=Path(row.folder))
-    sink = StoreSink(store, row.id, surface.watcher)
+    sink = StoreSink(store, row.id, surface.watcher, secrets)
     sink.emit("", RunStarted(row.graph, row.input, row.options["models"]["main"], resumed))
     gate = RunLimits(store, row.id, _limits(loaded.spec.limits, row.options))
     sink.progress("", "retrieving")
     retriever = code_retriever(context, lambda text: sink.emit("", Noticed(text)))
     await asyncio.to_thread(retriever.prepare)
     replies = Replies(store, row.id)
-    parts = RunParts(row, store, sink, gate, lambda wanted: replies.of(pool.model(wanted)), lease)
+    parts = RunParts(row, store, sink, gate, lambda wanted: replies.of(pool.model(wanted)), lease, secrets)
     deps = node_deps(context, parts, retriever)
     flow = Flow(loaded.spec, loaded.library, deps, _facts(context, row))
     try:
         async with open_saver(store.path, store.fence) as saver:
-            outcome = await Runner(row, store, sink, _timed(surface.answerer, gate), surface.stop).drive(flow, saver)
+            answerer = _timed(surface.answerer, gate, secrets)
+            outcome = await Runner(row, store, sink, answerer, surface.stop, secrets).drive(flow, saver)
         hint = f"{outcome.hint}\n{left_in_worktree(row, outcome)}".strip()
         return replace(outcome, diff=await asyncio.to_thread(deps.changes.diff), hint=hint)
     finally:
         retriever.close()
 
 
-def _timed(answerer: Answerer, gate: RunLimits) -> Answerer:
-    """Return the answerer with a person's thinking left out of the run's time."""
+def _timed(answerer: Answerer, gate: RunLimits, secrets: SecretMask) -> Answerer:
+    """Return the answerer with a person's thinking left out of the run's time, and secrets out of the answers."""
 
     def answer(question: Question) -> Answer | None:
         with gate.paused():
-            return answerer(question)
+            return masked_answer(answerer(question), secrets)
 
     return answer
 
 
 def _facts(context: AppContext, row: RunRow) -> Facts:
     settings = dict(zip(GRAPH_SETTINGS, (row.options["verify"], context.settings.check or None), strict=True))
-    return Facts(settings=settings, run={"id": row.id}, git=git_facts(context.workspace))
+    return Facts(settings=settings, run={"id": row.id}, git=_git_facts(context, row))
+
+
+def _git_facts(context: AppContext, row: RunRow) -> dict[str, Any]:
+    """Return {branch, head, uncommitted}: the last lists the tracked files that were changed before the run."""
+    return {**git_facts(context.workspace), "uncommitted": row.baseline.get("modified", [])}
 
 
 def _options(context: AppContext, request: RunRequest) -> dict[str, Any]:
     """Return what a resume needs to go on alike, but for the verify command; stored with the run."""
     return {
         "graph": request.graph,
+        "start": context.start,
         "mode": context.settings.mode,
         "record": str(request.record.resolve()) if request.record else "",
         "replay": str(request.replay.resolve()) if request.replay else "",
@@ -260,15 +281,17 @@ def _limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
     )
 
 
-def _server(options: Mapping[str, Any], workspace: Path) -> AbstractContextManager[OllamaServer | None]:
-    return replay_server(Path(options["replay"]), workspace) if options["replay"] else nullcontext()
+def _server(
+    options: Mapping[str, Any], workspace: Path, secrets: SecretMask
+) -> AbstractContextManager[LoopbackServer | None]:
+    return replay_server(Path(options["replay"]), workspace, secrets) if options["replay"] else nullcontext()
 
 
-def _settings(settings: Settings, replaying: OllamaServer | None) -> Settings:
+def _settings(settings: Settings, replaying: LoopbackServer | None) -> Settings:
     """Return the settings, with the replay's server in place of the configured one and its only model for all."""
     if replaying is None:
         return settings
-    server = settings.server.model_copy(update={"url": replaying.url})
+    server = settings.server.model_copy(update={"url": replaying.url, "kind": "auto"})
     models = settings.models.model_copy(update=dict.fromkeys(ROLES, ""))
     return settings.model_copy(update={"server": server, "models": models})
 
@@ -280,10 +303,22 @@ def _with_models(settings: Settings, before: Mapping[str, str], now: Mapping[str
     return settings.model_copy(update={"models": settings.models.model_copy(update=chosen)})
 
 
-async def _connect(settings: Settings, loaded: Loaded, options: Mapping[str, Any], workspace: Path) -> ModelPool:
+async def _connect(
+    settings: Settings,
+    loaded: Loaded,
+    options: Mapping[str, Any],
+    workspace: Path,
+    secrets: SecretMask,
+    preflight: Preflight,
+) -> ModelPool:
     path = options["record"]
-    recorder = Recorder(Path(path), normalise=normaliser(workspace)) if path else None
-    return await connect(settings, exact_tags(loaded), recorder, tag_calls=bool(options["replay"]))
+    recorder = Recorder(Path(path), normalise=normaliser(workspace, secrets)) if path else None
+    replaying = bool(options["replay"])
+    return await connect(settings, exact_tags(loaded), recorder, tag_calls=replaying, preflight=preflight)
+
+
+def _preflight(context: AppContext, surface: Surface) -> Preflight:
+    return Preflight(record_file(context.dirs.cache), surface.watcher.notice)
 
 
 def exact_tags(loaded: Loaded) -> tuple[str, ...]:
@@ -311,21 +346,24 @@ def _changes(row: RunRow, loaded: Loaded) -> list[str]:
     return differences(loaded.spec.name, before, {**loaded.library, loaded.spec.name: loaded.spec})
 
 
-def _graph_of(loaded: Loaded) -> dict[str, Any]:
+def _graph_of(loaded: Loaded, secrets: SecretMask) -> dict[str, Any]:
     """Return what a run's row keeps of the graph that it is driven by: the text holds all files, as documents."""
     sources = {spec.source.path: spec.source.text for spec in (loaded.spec, *loaded.library.values())}
     return {
-        "graph_text": "\n---\n".join(sources.values()),
+        "graph_text": secrets.mask("\n---\n".join(sources.values())),
         "fingerprint": fingerprint(loaded.spec, loaded.library),
     }
 
 
-def _answer_first(store: RunStore, row: RunRow, answer: tuple[str, Answer] | None, surface: Surface) -> None:
-    if answer is None:
+def _answer_first(
+    store: RunStore, row: RunRow, answer: tuple[str, Answer] | None, surface: Surface, secrets: SecretMask
+) -> None:
+    given = masked_answer(answer[1], secrets) if answer else None
+    if answer is None or given is None:
         return
-    question_id, given = answer
+    question_id = answer[0]
     store.close_question(row.id, question_id, given)
-    StoreSink(store, row.id, surface.watcher).emit("", QuestionAnswered(question_id, given.choice, given.by))
+    StoreSink(store, row.id, surface.watcher, secrets).emit("", QuestionAnswered(question_id, given.choice, given.by))
 
 
 def _title(inputs: Mapping[str, Any], positional: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from ..configs.rules import parse_rules
 from ..core.effects import Command, FileWrite, ToolResult
 from ..core.errors import Denied
 from ..core.messages import ToolCall, ToolDef
@@ -18,10 +20,11 @@ from ..llm.tokens import EstimatingCounter
 from ..runs.blobs import BlobStore
 from ..tools.calls import run_call
 from ..tools.effects import Effects
-from ..tools.host import HostSandbox
 from ..tools.registry import TOOLS, toolset
+from ..tools.sandboxes import choose_sandbox, confinement_by
 from .compose import code_retriever
 from .context import AppContext, Surface
+from .secrets import make_mask
 
 
 class ListedTool(NamedTuple):
@@ -85,11 +88,13 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
             raise Denied(f"{name} needs a person's yes, and nobody can be asked.", hint="Allow it with -c mode=auto.")
         return given
 
-    tool_context = ToolContext(context.workspace, blobs, retriever, offered=tuple(TOOLS))
+    secrets = make_mask(b"", os.environ, context.workspace)
+    tool_context = ToolContext(context.workspace, blobs, retriever, offered=tuple(TOOLS), secrets=secrets)
+    sandbox = choose_sandbox(context.settings.sandbox, context.dirs, os.environ)
     with TemporaryDirectory(prefix="flow-") as jobs:
         effects = Effects(
             workspace=context.workspace,
-            sandbox=HostSandbox(),
+            sandbox=sandbox,
             journal=UnjournaledCalls(),
             blobs=blobs,
             jobs=Path(jobs),
@@ -97,5 +102,8 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
             grants=set(),
             output_bytes=context.settings.tools.output_bytes,
             spawner=NoSpawner(),
+            secrets=secrets,
+            rules=parse_rules(context.settings.permissions),
+            confinement=confinement_by(context.settings.sandbox, sandbox),
         )
         return await run_call(ToolCall("call", name, dict(args)), {name: spec}, tool_context, effects, "call", ask)

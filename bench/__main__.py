@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from . import edits, engine, growth, requests, retrieval, snapshots, startup
+from . import edits, engine, growth, requests, retrieval, sandbox, shell, snapshots, startup
 from .rows import Row, table
 
 BENCHES: Mapping[str, Callable[[], list[Row]]] = {
@@ -19,6 +19,8 @@ BENCHES: Mapping[str, Callable[[], list[Row]]] = {
     "retrieval": retrieval.run,
     "snapshots": snapshots.run,
     "edits": edits.run,
+    "sandbox": sandbox.run,
+    "shell": shell.run,
 }
 
 

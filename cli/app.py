@@ -20,6 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..core.errors import FlowError, UsageError
+from ..core.programs import safe_path
 from .context import GLOBAL_OPTIONS, CliOptions, read_command_line
 
 INTERRUPTED = 130
@@ -39,10 +40,13 @@ class CommandEntry(NamedTuple):
 COMMANDS = (
     CommandEntry("run", "run:run", "Run a graph on this repository.", open_options=True),
     CommandEntry("resume", "resume:resume", "Go on with a run that was stopped, or answer its question."),
+    CommandEntry("undo", "undo:undo", "Take back the last commit of flow, or what a run wrote."),
     CommandEntry("runs", "runs:app", "List, show and remove runs."),
     CommandEntry("demo", "demo:demo", "Watch a small repository being mended, with or without a model."),
     CommandEntry("doctor", "doctor:doctor", "Check this machine: programs, model server, model, folders."),
+    CommandEntry("models", "models:app", "List, choose, download and test models."),
     CommandEntry("tools", "tools:app", "List the tools agents have, or call one."),
+    CommandEntry("permissions", "permissions:app", "Tell whether a shell command would be asked for."),
     CommandEntry("config", "config:app", "Show settings and where they come from."),
     CommandEntry("trust", "trust:trust", "Let files of this repository act: settings, graphs, code, instructions."),
     CommandEntry("version", "version:version", "Print the version."),
@@ -123,6 +127,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    os.environ["PATH"] = safe_path(os.environ.get("PATH", ""))
     sys.exit(run_command_line(sys.argv[1:], os.environ))
 
 

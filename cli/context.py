@@ -189,7 +189,8 @@ def app_context(options: CliOptions, flags: Mapping[str, Any] | None = None) -> 
 
     setup = load_setup(options, flags)
     print_notices(options, setup.loaded.notices)
-    return AppContext(setup.workspace, setup.dirs, setup.trust, setup.loaded.settings)
+    start = options.directory.resolve().relative_to(setup.workspace).as_posix()
+    return AppContext(setup.workspace, setup.dirs, setup.trust, setup.loaded.settings, start)
 
 
 def print_notices(options: CliOptions, notices: Sequence[str]) -> None:

@@ -43,14 +43,13 @@ def doctor(
 def _settings(options: CliOptions) -> tuple[Settings, list[Check]]:
     """Return the settings, or the built-in ones with a failed check when they cannot be used."""
     from ..app.doctor import Check
-    from ..configs.server_url import DEFAULT_SERVER_URL
-    from ..configs.settings import ServerSettings, Settings
+    from ..configs.settings import Settings
 
     try:
         loaded = load_setup(options).loaded
     except ConfigError as err:
         text = f"{err.message} The checks below use the built-in settings."
-        return Settings(server=ServerSettings(url=DEFAULT_SERVER_URL)), [Check("settings", "fail", text, err.hint)]
+        return Settings(), [Check("settings", "fail", text, err.hint)]
     return loaded.settings, [Check("settings", "warn", notice) for notice in loaded.notices]
 
 

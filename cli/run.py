@@ -29,12 +29,16 @@ def run(
     replay: Path = typer.Option(None, "--replay", metavar="FILE", help="Answer from a cassette, without a model."),
     max_tokens: str = typer.Option(None, "--max-tokens", metavar="N", help="Tokens of the run; k and M may follow."),
     max_time: str = typer.Option(None, "--max-time", metavar="TIME", help="Time of the run, such as 30m."),
+    no_preflight: bool = typer.Option(
+        False, "--no-preflight", help="Do not ask each model for one token before the run begins."
+    ),
     worktree: bool = typer.Option(False, "--worktree", help="Work in a new checkout of the last commit."),
 ) -> int:
     """Run a graph. Its own inputs may also be given as options, such as --no-approve-plan or --task=TEXT."""
     from ..app.run import RunRequest, start_run
     from .amounts import read_amount, read_duration
     from .surface import drive
+    from .trust_asking import ask_before_run
 
     options: CliOptions = ctx.obj
     request = RunRequest(
@@ -48,7 +52,10 @@ def run(
         max_time_s=None if max_time is None else read_duration("--max-time", max_time),
         worktree=worktree,
     )
-    context = app_context(options, {**read_models(model or []), "mode": mode})
+    # Before the settings are read: those of the repository may be among what is trusted now.
+    ask_before_run(options)
+    flags = {"mode": mode, "models.preflight": False if no_preflight else None}
+    context = app_context(options, {**read_models(model or []), **flags})
     return drive(options, context, lambda surface: start_run(context, request, surface))
 
 

@@ -5,7 +5,6 @@ Their words are read here and not by typer, which loads pydantic for every optio
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..core.errors import UsageError
+from ..core.masking import SecretMask
+from ..core.texts import width
 from .context import CliOptions
 from .printing import node_name, print_json, visible
 
@@ -213,7 +214,8 @@ class RunReport:
             **_brief(row, self.status),
             "graph_source": row.graph_source,
             "input": row.input,
-            "options": row.options,
+            # The verify command is stored as it has to run.
+            "options": SecretMask().mask_data(row.options),
             "usage": {
                 "node_runs": usage.node_runs,
                 "model_calls": usage.model_calls,
@@ -351,13 +353,9 @@ def local_time(at: str) -> str:
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines of aligned columns, wide characters counted as two; the last column is not padded."""
     shown = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*shown, strict=True)]
+    widths = [max(map(width, column)) for column in zip(*shown, strict=True)]
     padded = (
-        [cell + " " * (width - _width(cell)) for cell, width in zip(row[:-1], widths[:-1], strict=True)] + [row[-1]]
+        [cell + " " * (size - width(cell)) for cell, size in zip(row[:-1], widths[:-1], strict=True)] + [row[-1]]
         for row in shown
     )
     return ["  ".join(row).rstrip() for row in padded]
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char) for char in text)

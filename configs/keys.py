@@ -58,10 +58,11 @@ def near_hint(key: str) -> str:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested tables as dotted keys."""
+    """Return nested tables as dotted keys; a table that is one setting (permissions) stays whole."""
     flat: dict[str, Any] = {}
+    whole = {key for key, field in setting_fields().items() if get_origin(field.annotation) is dict}
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and f"{prefix}{name}" not in whole:
             flat.update(flatten(value, f"{prefix}{name}."))
         else:
             flat[f"{prefix}{name}"] = value

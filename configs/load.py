@@ -12,7 +12,8 @@ from .answers import answers_file
 from .dirs import Dirs
 from .keys import nest, setting_fields
 from .layers import Layer, read_environment, read_file_layer, read_flags, read_overrides
-from .server_url import DEFAULT_SERVER_URL, ollama_host_url
+from .project_files import read_project_file
+from .server_url import ollama_host_url
 from .settings import Settings
 from .trust import TrustStore, trust_command
 
@@ -25,7 +26,7 @@ class Loaded:
     """The settings of one command.
 
     Attributes:
-        settings: `server.url` is filled in; nothing else is derived.
+        settings: `server.url` is filled in from OLLAMA_HOST; nothing else is derived.
         origins: dotted key -> name of the source that won: built-in, user, answers, project, environment, -c or flag.
         places: dotted key -> the file, variable or text it stands in; "" for an option of the command.
         notices: what a person should know, one line each.
@@ -69,7 +70,9 @@ def load_settings(
     origins: dict[str, str] = dict.fromkeys(setting_fields(), "built-in")
     places: dict[str, str] = dict.fromkeys(origins, "")
     for layer in layers:
-        values.update(layer.values)
+        for key, value in layer.values.items():
+            # Rules of all layers count together, so that one of a project does not drop those of the user.
+            values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
         origins.update(dict.fromkeys(layer.values, layer.name))
         places.update(layer.places)
     _fill_server_url(values, origins, places, env)
@@ -82,11 +85,15 @@ def _project_layer(workspace: Path, trust: TrustStore) -> tuple[Layer, tuple[str
     nothing = Layer("project", {}, {})
     try:
         # One read: what is checked against the store is what is used.
-        content = path.read_bytes()
+        content = read_project_file(path)
     except (FileNotFoundError, NotADirectoryError):
         return nothing, ()
     except OSError as err:
-        raise ConfigError(f"{path}: the project's settings cannot be read: {err.strerror}.") from err
+        text = f"{path}: the project's settings cannot be read: {err.strerror or err}."
+        if trust.knows(path):
+            raise ConfigError(text, hint=f"Mend it, or: {trust_command(path)} --revoke") from err
+        # What nobody trusted must not be able to stop a command either.
+        return nothing, (f"{text} It was ignored.",)
     if not trust.covers(path, content):
         notice = f"{path} is not trusted and was ignored. Look at it, then: {trust_command(path)}"
         return nothing, (notice,)
@@ -98,9 +105,8 @@ def _fill_server_url(
 ) -> None:
     if values["server.url"]:
         return
-    host = env.get("OLLAMA_HOST", "").strip()
-    values["server.url"] = ollama_host_url(host) if host else DEFAULT_SERVER_URL
-    if host:
+    if host := env.get("OLLAMA_HOST", "").strip():
+        values["server.url"] = ollama_host_url(host)
         origins["server.url"], places["server.url"] = "environment", "OLLAMA_HOST"
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from .rules import RuleDecision, parse_rules
+
 Mode = Literal["plan", "ask", "auto-edit", "auto"]
 Output = Literal["text", "json", "jsonl"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -19,12 +21,26 @@ class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+DENIED_FAMILIES = "qwen deepseek glm yi internlm baichuan minicpm kimi hunyuan ernie bge gte"
+"""Families of models that are denied when nobody says otherwise, parted by blanks; models.toml names each."""
+
+
 class ServerSettings(_Table):
     """The model server."""
 
     url: str = Field(
         default="",
-        description="Address of the model server, http:// or https://. Empty: OLLAMA_HOST, else http://127.0.0.1:11434.",
+        description="Address of the model server, http:// or https://. Empty: OLLAMA_HOST, else the usual addresses "
+        "of Ollama, llama-server, vLLM and LM Studio on this machine.",
+    )
+    kind: Literal["auto", "ollama", "openai"] = Field(
+        default="auto",
+        description="API that the server speaks: ollama, or openai (/v1/chat/completions). auto: whichever it "
+        "answers.",
+    )
+    api_key_env: str = Field(
+        default="",
+        description="Environment variable with the key of an OpenAI-compatible server. Empty: no key is sent.",
     )
     connect_timeout_s: Seconds = Field(default=2.0, description="Seconds to wait for a connection.")
     first_token_timeout_s: Seconds = Field(
@@ -74,6 +90,15 @@ class ModelSettings(_Table):
     )
     think: bool | None = Field(
         default=None, description="Whether the model reasons before it answers. Not set: the model's own default."
+    )
+    denied_families: list[str] = Field(
+        default_factory=DENIED_FAMILIES.split,
+        description="Families of models that are not used in any role; what derives from them neither. [] denies "
+        "none.",
+    )
+    preflight: bool = Field(
+        default=True,
+        description="Whether a run asks each model for one token first: is it loaded, with which window, on the GPU.",
     )
 
     def for_role(self, role: str) -> str:
@@ -145,6 +170,80 @@ class SnapshotSettings(_Table):
     timeout_s: Seconds = Field(default=120.0, description="Seconds that reading the workspace may take.")
 
 
+class ApprovalSettings(_Table):
+    """What a person is asked, and how they are called."""
+
+    max_requests: int | None = Field(
+        default=None,
+        ge=0,
+        description="Edits and commands of one run that may happen without a question; after them the run asks for "
+        "each, whatever its mode. 0: every one is asked. Not set: no limit.",
+    )
+    notify: Literal["off", "bell", "desktop"] = Field(
+        default="off", description="How a person at the terminal is called to a question."
+    )
+
+
+class CommitSettings(_Table):
+    """Commits that a run makes where its graph is asked for them."""
+
+    trailer: bool = Field(
+        default=True, description='Whether their messages end with a line "Made-with: Flowloom, run ID".'
+    )
+
+
+HOME_FOLDERS = (
+    ".gitconfig .config/git/config .config/git/ignore .config/git/attributes .pyenv .rbenv .nodenv .nvm .volta .fnm "
+    ".asdf .sdkman .jenv .goenv .rustup .cargo/bin .cargo/env .cargo/registry .cargo/git go .local/bin .local/lib "
+    ".local/pipx .local/share/uv .local/share/pipx .local/share/mise .local/share/fnm .local/share/virtualenvs "
+    ".virtualenvs .deno/bin .bun/bin .ghcup .elan .juliaup .dotnet .nix-profile .m2/repository .gradle/wrapper .opam "
+    ".nuget/packages .pixi/bin .conda/envs miniconda3 miniforge3 anaconda3"
+)
+"""What is shown of the home folder, parted by blanks: language tools, downloaded packages, and how git is set up."""
+
+
+class SandboxSettings(_Table):
+    """What confines commands."""
+
+    backend: Literal["auto", "bubblewrap", "landlock", "seatbelt", "none"] = Field(
+        default="auto",
+        description="auto: the best that works here, bubblewrap or Landlock, else none and every command is asked. "
+        "seatbelt is macOS's, and untested.",
+    )
+    network: bool = Field(default=False, description="Whether every command may use the network.")
+    read_only: list[str] = Field(
+        default_factory=list, description="Files and folders outside the workspace that commands may read."
+    )
+    writable: list[str] = Field(
+        default_factory=list, description="Files and folders outside the workspace that commands may change."
+    )
+    home: list[str] = Field(
+        default_factory=HOME_FOLDERS.split,
+        description="What commands may read of the home folder; all else of it is not there.",
+    )
+    processes: int = Field(default=1024, gt=0, description="Processes and threads of one command.")
+    file_bytes: int = Field(default=1_073_741_824, ge=1024, description="Bytes of one file that a command writes.")
+    memory_bytes: int = Field(
+        default=0, ge=0, description="Bytes of address space of one process. 0: no limit, as JVM, Node and Go need."
+    )
+
+    @field_validator("read_only", "writable")
+    @classmethod
+    def _check_paths(cls, value: list[str]) -> list[str]:
+        for path in value:
+            if not path.startswith(("/", "~/")) or path.strip("/") in ("", "~") or ".." in path.split("/"):
+                raise ValueError(f"{path!r} must be a path from / or ~/ on, and not all of it")
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _check_home(cls, value: list[str]) -> list[str]:
+        for path in value:
+            if path.startswith(("/", "~")) or path.strip("./") == "" or ".." in path.split("/"):
+                raise ValueError(f"{path!r} must be a path below the home folder")
+        return value
+
+
 class RetrievalSettings(_Table):
     """What is read to build the map and the index of a workspace."""
 
@@ -161,7 +260,15 @@ class Settings(_Table):
     tools: ToolSettings = Field(default_factory=ToolSettings, description="Limits of tools.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Limits of runs.")
     snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings, description="Snapshots before commands.")
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings, description="What confines commands.")
+    approvals: ApprovalSettings = Field(default_factory=ApprovalSettings, description="Questions to a person.")
+    commits: CommitSettings = Field(default_factory=CommitSettings, description="Commits of runs.")
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description="Limits of reading.")
+    permissions: dict[str, RuleDecision] = Field(
+        default_factory=dict,
+        description='Rules for shell commands, "bash(npm run test:*)" = "allow", "ask" or "deny"; of several that '
+        "fit, deny wins, then ask. The tables of all layers count together.",
+    )
     verify: str | list[str] | None = Field(
         default=None,
         description="The project's own test command, a shell line or program and arguments. "
@@ -177,3 +284,9 @@ class Settings(_Table):
         "auto-edit: edits run, commands are asked. auto: nothing is asked.",
     )
     output: Output = Field(default="text", description="Form of the answer on stdout when -o does not say.")
+
+    @field_validator("permissions")
+    @classmethod
+    def _check_permissions(cls, value: dict[str, RuleDecision]) -> dict[str, RuleDecision]:
+        parse_rules(value)
+        return value

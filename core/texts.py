@@ -109,6 +109,11 @@ def _strict(data: bytes, encoding: str) -> str | None:
         return None
 
 
+def width(text: str) -> int:
+    """Return how many columns a terminal takes for a text of one line; wide characters take two."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char) for char in text)
+
+
 def shortened(value: object) -> str:
     """Return a value as a message names it, in 80 characters at the most."""
     shown = repr(value)

@@ -36,7 +36,7 @@ def prompt_tokens(request: ModelRequest, counter: TokenCounter, measured: Measur
         measured: of an earlier request that this one only appends to; its exact count replaces the estimate of that
             part. None = all of it is estimated.
     """
-    estimate = count_request(request.messages, request.tools, counter)
+    estimate = count_request(request.messages, request.tools or request.described, counter)
     if measured is None:
         return estimate
     grown = count_request(request.messages[measured.messages :], (), counter)

@@ -81,7 +81,7 @@ def test_the_installed_wheel_runs_elsewhere(wheel: Path, tmp_path: Path) -> None
         "assert all(spec.description for spec in TOOLS.values())\n"
         "from flowloom.graphs.find import list_graphs\n"
         "from pathlib import Path\n"
-        "found = list_graphs(workspace=Path('.'), user_dir=Path('none'), is_trusted=lambda path: False)\n"
+        "found = list_graphs(workspace=Path('.'), user_dir=Path('none'), is_trusted=lambda path, content: False)\n"
         "assert {'plan-and-code', 'implement-step'} <= {entry.name for entry in found}, found\n"
         "from flowloom.cli.app import main\n"
         "sys.argv = ['flow', 'demo', '--scripted']\n"

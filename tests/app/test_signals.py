@@ -67,11 +67,16 @@ def until(reached: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+def sleepers(seconds: str) -> list[str]:
+    """Return the processes that sleep for so long; their numbers inside a sandbox are others."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().split(b"\0")[:2] == [b"sleep", seconds.encode()]:
+                found.append(path.parent.name)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
 
 
 def log(repo: Path) -> str:
@@ -91,26 +96,26 @@ def test_first_signal_lets_the_running_command_end(
 
 
 def test_second_signal_ends_the_command_with_its_group(start: Start, repo: Path) -> None:
-    process = start("sleep 300 & sleep 300")
-    pid = int((repo / "pid").read_text())
+    process = start("sleep 301.17 & sleep 301.17")
+    assert sleepers("301.17")
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     assert time.monotonic() - began < 8
-    until(lambda: not is_running(pid))
+    until(lambda: not sleepers("301.17"))
     assert log(repo) == "one\n"
 
 
 def test_sigterm_waits_ten_seconds_for_a_command_and_no_longer(start: Start, repo: Path) -> None:
-    process = start("sleep 300")
-    pid = int((repo / "pid").read_text())
+    process = start("sleep 302.17")
+    assert sleepers("302.17")
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(40) == 130
     assert 9 < time.monotonic() - began < 20
-    until(lambda: not is_running(pid))
+    until(lambda: not sleepers("302.17"))
 
 
 def test_stopped_run_says_how_it_goes_on(start: Start, repo: Path, flow: Any) -> None:

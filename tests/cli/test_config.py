@@ -30,7 +30,7 @@ def write_project(workspace: Path, text: str) -> Path:
         ("models.main", "\n"),
         ("mode", "ask\n"),
         ("verify", "\n"),
-        ("server.url", "http://127.0.0.1:11434\n"),
+        ("server.url", "\n"),
     ],
 )
 def test_get_prints_the_bare_value(flow: Flow, key: str, text: str) -> None:

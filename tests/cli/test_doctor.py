@@ -109,7 +109,9 @@ def test_a_sandbox_that_cannot_start_is_told(flow: Flow, tmp_path: Path) -> None
     bwrap.write_text("#!/bin/sh\nexit 1\n")
     bwrap.chmod(0o755)
     ended = flow("doctor", "--json", PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert "cannot start" in checks(ended)["sandbox"][0]["text"]
+    (sandbox,) = checks(ended)["sandbox"]
+    assert (sandbox["status"], "starts no sandbox here" in sandbox["text"]) == ("warn", True)
+    assert "user namespaces" in sandbox["fix"]
 
 
 def test_folders_that_cannot_be_made_are_told(flow: Flow, server: OllamaServer, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,11 +52,11 @@ def write_project(workspace: Path, text: str) -> Path:
     return path
 
 
-def test_nothing_set_gives_the_defaults_and_the_local_server(load: Load) -> None:
+def test_nothing_set_gives_the_defaults_and_no_server(load: Load) -> None:
     loaded = load()
-    url = loaded.settings.server.url
-    assert loaded.settings == Settings(server=Settings().server.model_copy(update={"url": url}))
-    assert (url, set(loaded.origins.values()), loaded.notices) == ("http://127.0.0.1:11434", {"built-in"}, ())
+    assert loaded.settings == Settings()
+    assert loaded.settings.server.url == ""
+    assert (set(loaded.origins.values()), loaded.notices) == ({"built-in"}, ())
 
 
 def test_each_source_beats_the_ones_below_it(load: Load, dirs: Dirs, workspace: Path, trust: TrustStore) -> None:
@@ -154,7 +155,7 @@ def test_flow_home_is_no_setting(load: Load) -> None:
 def test_an_untrusted_project_file_is_ignored_with_one_notice(load: Load, workspace: Path) -> None:
     path = write_project(workspace, '[server]\nurl = "http://evil"')
     loaded = load()
-    assert loaded.settings.server.url == "http://127.0.0.1:11434"
+    assert loaded.settings.server.url == ""
     assert len(loaded.notices) == 1
     assert f"flow trust '{path}'" in loaded.notices[0]
 
@@ -276,3 +277,26 @@ def test_an_override_of_an_unknown_key_is_told(load: Load, text: str) -> None:
 
 def test_a_wrong_flag_is_told(load: Load) -> None:
     assert "yolo" in fault(load, flags={"mode": "yolo"})
+
+
+def test_a_project_file_that_never_ends_is_ignored_and_told(load: Load, workspace: Path) -> None:
+    config = workspace / ".flow" / "config.toml"
+    config.parent.mkdir()
+    os.mkfifo(config)
+    assert "not a regular file. It was ignored." in load().notices[0]
+    config.unlink()
+    config.symlink_to("/dev/zero")
+    assert "not a regular file. It was ignored." in load().notices[0]
+    config.unlink()
+    config.write_bytes(b"#" * 1_000_001)
+    assert "larger than 1,000,000 bytes. It was ignored." in load().notices[0]
+
+
+def test_a_trusted_project_file_that_cannot_be_read_is_an_error(
+    load: Load, workspace: Path, trust: TrustStore
+) -> None:
+    config = write_project(workspace, 'verify = "true"')
+    trust.trust(config)
+    config.unlink()
+    os.mkfifo(config)
+    assert "not a regular file" in fault(load)

@@ -19,6 +19,7 @@ VALUES = {
     "answer": {"schema"},
     "structure": {"schema"},
     "reply_fault": {"fault"},
+    "repeated_call": set(),
 }
 
 

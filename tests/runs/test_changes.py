@@ -9,7 +9,7 @@ import pytest
 
 from flowloom.core.effects import FileWrite, ToolResult
 from flowloom.core.errors import UsageError
-from flowloom.core.ports import CallRef
+from flowloom.core.ports import CallRef, Owned
 from flowloom.runs.blobs import BlobStore
 from flowloom.runs.changes import RunChanges, baseline, require_git
 from flowloom.runs.journal import RunJournal
@@ -337,3 +337,42 @@ def test_diff_can_be_applied_by_git(work: Path, git: Git, start: Start, write: W
     assert (work / "a").read_bytes() == b"1\ntwo\n3"
     assert (work / 'odd "name".txt').read_bytes() == b"x\n"
     assert not (work / "gone").exists()
+
+
+def test_files_that_were_changed_before_the_run_are_the_users_until_a_commit_has_them(
+    work: Path, git: Git, start: Start, write: Write
+) -> None:
+    commit(git, work, {"a": b"1\n", "b": b"1\n"})
+    (work / "a").write_text("mine\n")
+    (work / "free").write_text("mine\n")
+    changes = start()
+    write("a", b"mine\n2\n")
+    write("free", b"2\n")
+    write("b", b"2\n")
+    assert changes.owned() == Owned(("b",), ("a", "free"))
+    assert changes.owned(["b", "a"]) == Owned(("b",), ("a",))
+    git(work, "commit", "-q", "-m", "mine", "a")
+    write("a", b"3\n")
+    assert changes.owned() == Owned(("a", "b"), ("free",))
+
+
+def test_what_no_call_of_the_agents_left_is_somebody_elses(work: Path, git: Git, start: Start, write: Write) -> None:
+    commit(git, work, {"a": b"1\n", "b": b"1\n", "c": b"1\n"})
+    changes = start()
+    (work / "c").write_text("mine\n")
+    write("c", b"mine\n2\n")
+    write("a", b"2\n")
+    write("b", b"2\n")
+    (work / "b").write_text("mine\n")
+    assert changes.owned(agents="") == Owned(("a",), others=("b", "c"))
+    assert changes.owned(["a"], agents="somebody").others == ("a",)
+    assert changes.owned(["b"]) == Owned(("b",))
+    assert changes.mixed() == {"c"}
+
+
+def test_the_baseline_tells_tracked_files_from_new_ones(work: Path, git: Git) -> None:
+    commit(git, work, {"a": b"1\n", "b": b"1\n"})
+    (work / "a").write_text("2\n")
+    git(work, "rm", "-q", "b")
+    (work / "new").write_text("x\n")
+    assert baseline(work)["modified"] == ["a", "b"]

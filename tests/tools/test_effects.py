@@ -238,7 +238,7 @@ async def test_without_any_sandbox_every_command_is_asked_for(rig: Any, line: st
 
 async def test_under_landlock_alone_only_reading_runs_unasked(rig: Any) -> None:
     effects = rig.effects("auto", confinement="partial")
-    assert not (await effects.run(REF, shell("ls"), "shell", wait)).failed
+    assert not (await effects.run(REF, rig.plan("bash", command="ls"), "shell", wait)).failed
     with pytest.raises(Waiting, match="Landlock"):
         await effects.run(CallRef("n", "2"), shell("make"), "shell", wait)
 
@@ -414,7 +414,7 @@ async def test_a_command_cut_short_twice_is_given_up_unasked(rig: Any) -> None:
 class Confined(HostSandbox):
     """Stands for a sandbox that keeps a command inside the workspace."""
 
-    kind = "confined"
+    kind = "bubblewrap"
 
 
 @pytest.mark.parametrize("restored", [True, False])
