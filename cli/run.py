@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import typer
@@ -41,11 +42,12 @@ def run(
     from .trust_asking import ask_before_run
 
     options: CliOptions = ctx.obj
+    text, words = _words(graph, text, ctx.args)
     request = RunRequest(
         graph=_graph(options, graph),
         text=_text(options, text, input_file),
         inputs=read_pairs(inputs or []),
-        words=_words(graph, text, ctx.args),
+        words=words,
         record=_from(options, record),
         replay=_from(options, replay),
         max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
@@ -108,19 +110,29 @@ def _graph(options: CliOptions, name: str) -> str:
     return path
 
 
-def _words(graph: str, text: str | None, words: list[str]) -> tuple[str, ...]:
-    """Return the words that only the graph can read: its inputs as options.
+_GRAPH_OPTION = re.compile(r"--[a-zA-Z][\w-]*(=.*)?", re.DOTALL)
+
+
+def _words(graph: str, text: str | None, words: list[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the plain input, and the words that only the graph can read: its inputs as options.
+
+    The command line's own parser does not know these options, so one before the plain input arrives in its place.
 
     Raises:
-        UsageError: a word that is no option; most often the input's quotes were forgotten.
+        UsageError: two words that are no options; most often the input's quotes were forgotten.
     """
-    plain = next((word for word in words if not word.startswith("-")), None)
-    if plain is not None:
+    if text is not None and _GRAPH_OPTION.fullmatch(text):
+        words, text = [text, *words], None
+    plain = [word for word in words if not word.startswith("-")]
+    if text is None and plain:
+        words = [word for word in words if word != plain[0]]
+        text, plain = plain[0], plain[1:]
+    if plain:
         raise UsageError(
-            f"`flow run` takes one INPUT, got {text!r} and {plain!r}.",
+            f"`flow run` takes one INPUT, got {text!r} and {plain[0]!r}.",
             hint=f'Put the input in quotes: flow run {graph} "..."',
         )
-    return tuple(words)
+    return text, tuple(words)
 
 
 def _text(options: CliOptions, text: str | None, input_file: str | None) -> str | None:

@@ -88,6 +88,13 @@ def test_a_wrong_word_is_told_with_the_right_one(
     assert unchanged(repo)
 
 
+@pytest.mark.parametrize(
+    "words", [("--commit-steps", "x"), ("x", "--commit-steps"), ("--no-commit", "--commit-steps", "x")]
+)
+def test_options_of_a_graph_may_stand_before_its_plain_input(flow: Any, repo: Path, words: tuple[str, ...]) -> None:
+    told(flow("run", "plan-and-code", *words, "-q", "--no-approve-plan", cwd=repo, url=DEAD), 5, "no model server")
+
+
 def test_a_folder_without_git_is_refused(flow: Any, tmp_path: Path) -> None:
     told(flow(*RUN, cwd=tmp_path, url=DEAD), 2, "is not a git repository", "git init")
 
