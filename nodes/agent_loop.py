@@ -271,7 +271,8 @@ class AgentLoop:
             )
         seconds = time.monotonic() - started
         line = call.args.get("command")
-        shown = shown_output(line, result.text) if call.name == "bash" and isinstance(line, str) else ""
+        ran = call.name == "bash" and isinstance(line, str) and result.exit_code is not None
+        shown = shown_output(str(line), result.text) if ran else ""
         ended = ToolEnded(call.id, call.name, not result.failed, seconds, result.files, result.text[:400], shown)
         events.emit(label, ended)
         return result

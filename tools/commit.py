@@ -86,7 +86,7 @@ def commit_command(workspace: Path, message: str, paths: Sequence[str]) -> Comma
 def planned_commit(argv: Sequence[str]) -> PlannedCommit | None:
     """Return what a journaled command was to commit; None = it is no commit of flow."""
     if len(argv) < 8 or argv[0] != "sh" or argv[3] != COMMIT_NAME:
-        return None
+        return None  # the script itself may be an older one
     return PlannedCommit(argv[4], argv[5], tuple(argv[7:]))
 
 

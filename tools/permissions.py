@@ -14,6 +14,7 @@ from ..configs.rules import rule_text
 from ..core.effects import Category, Command, Effect, FileWrite, Nothing, Spawn
 from ..core.questions import Question
 from ..core.texts import visible
+from .commit import planned_commit
 from .paths import is_protected
 from .showing import show_effect
 
@@ -124,7 +125,7 @@ def reach_of(effect: Effect, category: str, shell: CommandVerdict | None = None)
 
 
 def grants_for(effect: Effect, shell: CommandVerdict | None = None) -> tuple[str, ...]:
-    """Return what an "always" gives: all writes of files, the prefixes of a shell line, or this one command.
+    """Return what an "always" gives: all writes of files, all commits, a shell line's prefixes, or this one command.
 
     () = there is nothing to grant.
     """
@@ -132,14 +133,16 @@ def grants_for(effect: Effect, shell: CommandVerdict | None = None) -> tuple[str
         return ("edit",)
     if not isinstance(effect, Command):
         return ()
+    if planned_commit(effect.argv) is not None:
+        return ("commit",)
     if shell is not None and shell.prefixes:
         return tuple(rule_text(prefix) for prefix in shell.prefixes)
     return ("command:" + json.dumps(list(effect.argv), ensure_ascii=False),)
 
 
 def _grants_text(grants: Sequence[str]) -> str:
-    if grants == ("edit",):
-        return "every edit of a file"
+    if grants in (("edit",), ("commit",)):
+        return "every edit of a file" if grants == ("edit",) else "every commit"
     rules = [grant for grant in grants if not grant.startswith("command:")]
     return " and ".join(rules) if rules else "exactly this command"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.effects import Command, FileWrite
 from ..core.texts import decode, visible
+from .commit import COMMIT_SCRIPT, planned_commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ def _show_command(command: Command) -> ShownEffect:
     }
     if command.env:
         payload["env"] = {visible(name): visible(value) for name, value in command.env.items()}
+    commit = planned_commit(argv)
+    if commit is not None and argv[2] == COMMIT_SCRIPT:
+        # A constant script that only wraps `git commit`: what is committed says more than its text.
+        files = "\n".join(f"  {visible(name)}" for name in commit.files)
+        return ShownEffect("Commit these files?", f"{files}\nwith the message\n{visible(commit.message)}", payload)
     return ShownEffect(f"Run this command{where} (at most {command.timeout_s:g} s)?", line, payload)
 
 

@@ -1,9 +1,11 @@
+import subprocess
 from typing import Any
 
 import pytest
 
 from flowloom.configs.rules import parse_rules
 from flowloom.core.effects import Command, Effect, FileWrite, Nothing, Spawn, ToolResult
+from flowloom.tools.commit import commit_command
 from flowloom.tools.permissions import approval_question, decide, grants_for, reach_of
 from flowloom.tools.shell_policy import check_command
 
@@ -197,3 +199,13 @@ def test_a_question_says_why_it_is_asked_and_what_always_gives() -> None:
 )
 def test_a_shell_line_has_the_category_of_what_it_reaches(line: str, category: str) -> None:
     assert reach_of(Command(("bash", "-c", line), 1.0), "shell", check_command(line)) == category
+
+
+def test_a_commit_is_shown_by_its_files_and_its_message(rig: Any) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=rig.workspace, check=True)
+    rig.write("名前 a.txt", "x")
+    question = approval_question(commit_command(rig.workspace, "直す\n\nBecause.", ["."]), "n")
+    always = "always: every commit, for the rest of this run."
+    told = f"Commit these files?\n{always}\n  名前 a.txt\nwith the message\n直す\n\nBecause."
+    assert question.text == told
+    assert question.payload["argv"][0] == "sh"
