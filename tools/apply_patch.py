@@ -5,9 +5,7 @@ from __future__ import annotations
 from ..core.effects import Effect
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
-from .planned_edit import plan_edits
 from .prompt_text import description
-from .unified_diff import read_hunks
 
 
 class Args(ToolArgs):
@@ -21,6 +19,9 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     Raises:
         ToolError: it is no patch of one file, or the file can not be edited.
     """
+    from .planned_edit import plan_edits  # late: not needed before the first request
+    from .unified_diff import read_hunks
+
     return plan_edits(args.path, read_hunks(args.patch), ctx)
 
 

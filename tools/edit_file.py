@@ -8,7 +8,6 @@ from pydantic.json_schema import SkipJsonSchema
 from ..core.effects import Effect
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
-from .planned_edit import Edit, plan_edits
 from .prompt_text import description
 
 
@@ -26,6 +25,8 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     Raises:
         ToolError: the file can not be edited.
     """
+    from .planned_edit import Edit, plan_edits  # late: not needed before the first request
+
     return plan_edits(args.path, [Edit(args.old_text, args.new_text, args.near_line)], ctx)
 
 

@@ -9,7 +9,6 @@ from pydantic import Field, WithJsonSchema
 from ..core.effects import Effect
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
-from .planned_edit import Edit, plan_edits
 from .prompt_text import description
 
 # Written out without a $ref: small models do not follow references inside a schema.
@@ -39,6 +38,8 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     Raises:
         ToolError: the file can not be edited.
     """
+    from .planned_edit import Edit, plan_edits  # late: not needed before the first request
+
     return plan_edits(args.path, [Edit(edit.old_text, edit.new_text) for edit in args.edits], ctx)
 
 
