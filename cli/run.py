@@ -42,10 +42,10 @@ def run(
     from .trust_asking import ask_before_run
 
     options: CliOptions = ctx.obj
-    text, words = _words(graph, text, ctx.args)
+    plain, words = _words(graph, text, ctx.args)
     request = RunRequest(
         graph=_graph(options, graph),
-        text=_text(options, text, input_file),
+        text=_text(options, plain, input_file),
         inputs=read_pairs(inputs or []),
         words=words,
         record=_from(options, record),
