@@ -84,9 +84,10 @@ class _Handler(LoopbackHandler):
 
     def _pull(self, name: str) -> None:
         parts = self.owner.pull
-        self.send_stream(self.encode(parts))
+        # Known before "success" is sent: who reads that may ask for the model at once.
         if parts and parts[-1].get("status") == "success":
             self.owner.models = (*self.owner.models, name)
+        self.send_stream(self.encode(parts))
 
 
 class OllamaServer(LoopbackServer):
