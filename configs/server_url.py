@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..core.errors import ConfigError
 
 DEFAULT_PORT = 11434
-DEFAULT_SERVER_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
 _SCHEME_PORTS = {"http": 80, "https": 443}
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}

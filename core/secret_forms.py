@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-MAX_VALUE_CHARS = 512
-"""A longer value under a name is data rather than a password."""
 MAX_KEY_BLOCK_CHARS = 20_000
 MIN_FORM_CHARS = 18
 
