@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.texts import visible
+from ..retrieval.parse import parse_tree
 from .shell_words import Operator, Unreadable, Word, expand_braces, read_tokens
 
 if TYPE_CHECKING:
@@ -114,16 +114,11 @@ def _refuse_hidden(line: str) -> None:
         raise Unreadable("it holds characters that are not visible")
 
 
-@cache
-def _parser() -> Any:
-    from tree_sitter_language_pack import get_parser
-
-    return get_parser("bash")
-
-
-def _tree(line: str) -> Node:
-    root: Node = _parser().parse(line.encode(errors="replace")).root_node
-    return root
+def _root(line: str) -> Node:
+    tree = parse_tree("bash", line.encode(errors="replace"))
+    if tree is None:
+        raise Unreadable("it takes too long to read", hides=False)
+    return tree.root_node
 
 
 @dataclass
@@ -141,7 +136,7 @@ class _Walk:
         self._words = {token.start: token for token in tokens if isinstance(token, Word)}
         self._operators = {token.start: token for token in tokens if isinstance(token, Operator)}
         self._places = _character_places(self.line)
-        root = _tree(self.line)
+        root = _root(self.line)
         if root.has_error:
             raise Unreadable("it is not a shell line that can be read")
         self._structure(root)
@@ -291,15 +286,21 @@ def _character_places(line: str) -> dict[int, int]:
 
 def _commands_found(line: str) -> Iterator[SimpleCommand]:
     """Yield whatever stands in a line as a command, at any depth; its words are unquoted as far as they are fixed."""
-    waiting = [_tree(line[:_MAX_SEARCHED])]
+    source = line[:_MAX_SEARCHED].encode(errors="replace")
+    tree = parse_tree("bash", source)
+    waiting = [tree.root_node] if tree else []
     while waiting:
         node = waiting.pop()
         waiting.extend(reversed(node.children))
         if node.type == "command":
             parts = [child for child in node.children if child.type in _WORDS - {"variable_assignment"}]
-            words = tuple(_unquoted((part.text or b"").decode(errors="replace")) for part in parts)
+            words = tuple(_unquoted(_text(source, part)) for part in parts)
             if words:
-                yield SimpleCommand(words, text=(node.text or b"").decode(errors="replace"))
+                yield SimpleCommand(words, text=_text(source, node))
+
+
+def _text(source: bytes, node: Node) -> str:
+    return source[node.start_byte : node.end_byte].decode(errors="replace")
 
 
 def _unquoted(source: str) -> Word:

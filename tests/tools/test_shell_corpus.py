@@ -199,6 +199,12 @@ def _tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize("text", ["echo {\U0010ffff..}", "echo {\U000d2a16\U0001a811}", "echo {\U000e0000 \n"])
+def test_letters_far_from_ascii_do_not_end_the_process(text: str) -> None:
+    # The grammar's own scanner reads past a table of letters for these.
+    assert check_command(text).decision == "ask"
+
+
 @given(st.text(max_size=60))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_text_breaks_the_policy(text: str) -> None:
