@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..core.errors import ConfigError
 from .answers import answers_file
@@ -13,12 +13,17 @@ from .dirs import Dirs
 from .keys import nest, setting_fields
 from .layers import Layer, read_environment, read_file_layer, read_flags, read_overrides
 from .project_files import read_project_file
+from .rules import STRICTNESS
 from .server_url import ollama_host_url
 from .settings import Settings
 from .trust import TrustStore, trust_command
 
 PROJECT_CONFIG = Path(".flow") / "config.toml"
 USER_CONFIG = "config.toml"
+
+_PROJECT: Final = "project"
+_PERSONAL = frozenset({"memory.user_dir"})
+"""What no project sets, trusted or not: it would say which files of its user are sent to a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,7 @@ def load_settings(
     places: dict[str, str] = dict.fromkeys(origins, "")
     for layer in layers:
         for key, value in layer.values.items():
-            # Rules of all layers count together, so that one of a project does not drop those of the user.
-            values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
+            values[key] = _joined(key, values.get(key, {}), layer) if isinstance(value, dict) else value
         origins.update(dict.fromkeys(layer.values, layer.name))
         places.update(layer.places)
     _fill_server_url(values, origins, places, env)
@@ -80,9 +84,23 @@ def load_settings(
     return Loaded(Settings.model_validate(nest(values)), origins, places, notices)
 
 
+def _joined(key: str, earlier: Mapping[str, Any], layer: Layer) -> dict[str, Any]:
+    """Return a table of several layers: the entries of all count together, of one entry the later layer's value.
+
+    A project makes a rule about commands only stricter than the person's own one of the same text.
+    """
+    table = layer.values[key]
+    joined = {**earlier, **table}
+    if key == "permissions" and layer.name == _PROJECT:
+        for rule in earlier.keys() & table.keys():
+            known = [value for value in (earlier[rule], table[rule]) if value in STRICTNESS]
+            joined[rule] = max(known, key=STRICTNESS.index) if len(known) == 2 else table[rule]
+    return joined
+
+
 def _project_layer(workspace: Path, trust: TrustStore) -> tuple[Layer, tuple[str, ...]]:
     path = workspace / PROJECT_CONFIG
-    nothing = Layer("project", {}, {})
+    nothing = Layer(_PROJECT, {}, {})
     try:
         # One read: what is checked against the store is what is used.
         content = read_project_file(path)
@@ -97,7 +115,17 @@ def _project_layer(workspace: Path, trust: TrustStore) -> tuple[Layer, tuple[str
     if not trust.covers(path, content):
         notice = f"{path} is not trusted and was ignored. Look at it, then: {trust_command(path)}"
         return nothing, (notice,)
-    return read_file_layer("project", path, content), ()
+    return _without_personal(read_file_layer(_PROJECT, path, content), path)
+
+
+def _without_personal(layer: Layer, path: Path) -> tuple[Layer, tuple[str, ...]]:
+    personal = sorted(layer.values.keys() & _PERSONAL)
+    if not personal:
+        return layer, ()
+    values = {key: value for key, value in layer.values.items() if key not in _PERSONAL}
+    places = {key: place for key, place in layer.places.items() if key not in _PERSONAL}
+    notice = f"{path}: {', '.join(personal)} cannot be set by a project and was ignored."
+    return Layer(layer.name, values, places), (notice,)
 
 
 def _fill_server_url(

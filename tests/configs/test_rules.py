@@ -4,7 +4,7 @@ import pytest
 
 from flowloom.configs.dirs import find_dirs
 from flowloom.configs.load import Loaded, load_settings
-from flowloom.configs.rules import parse_rule, parse_rules
+from flowloom.configs.rules import CommandRules, parse_rule, parse_rules
 from flowloom.configs.trust import trust_store
 from flowloom.core.errors import ConfigError
 
@@ -20,6 +20,8 @@ from flowloom.core.errors import ConfigError
         ("bash(*)", (), True),
         ("bash(:*)", (), True),
         ("bash", (), True),
+        ("network(npm ci:*)", ("npm", "ci"), True),
+        ("network(*)", (), True),
     ],
 )
 def test_a_rule_is_words_and_whether_more_may_follow(text: str, words: tuple[str, ...] | None, is_open: bool) -> None:
@@ -45,11 +47,44 @@ def test_a_rule_is_words_and_whether_more_may_follow(text: str, words: tuple[str
         ("bash(ls; rm:*)", "one simple command"),
         ("bash(ls && rm)", "one simple command"),
         ("bash(echo $HOME:*)", "one simple command"),
+        ("network()", "names no command"),
+        ("netwrk(npm ci)", "did you mean 'network'"),
+        ("Bash(npm:*)", "did you mean 'bash'"),
     ],
 )
 def test_another_form_is_refused_with_what_is_wrong(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_rules({text: "allow"})
+
+
+def test_a_rule_says_what_it_is_about() -> None:
+    held = CommandRules(parse_rules({"bash(npm ci)": "allow", "network(npm ci)": "ask"}))
+    assert [rule.text for rule in held.about("bash")] == ["bash(npm ci)"]
+    assert [rule.text for rule in held.about("network")] == ["network(npm ci)"]
+
+
+def test_rules_are_only_ever_added_also_under_the_same_text() -> None:
+    held = CommandRules(parse_rules({"bash(rm:*)": "deny"})).adding({"bash(rm:*)": "allow"}, None)
+    assert [rule.decision for rule in held.rules] == ["deny", "allow"]
+
+
+@pytest.mark.parametrize(
+    ("said", "network"),
+    [
+        ((None, None), None),
+        ((None, True), True),
+        ((True, None), True),
+        ((True, True), True),
+        ((True, False), False),
+        ((False, True), False),
+        ((False, None), False),
+    ],
+)
+def test_the_network_once_refused_stays_refused(said: tuple[bool | None, ...], network: bool | None) -> None:
+    held = CommandRules()
+    for each in said:
+        held = held.adding({}, each)
+    assert held.network is network
 
 
 def _load(tmp_path: Path, user: str, project: str = "", overrides: tuple[str, ...] = ()) -> Loaded:
@@ -69,16 +104,22 @@ def test_the_rules_of_all_layers_count_together(tmp_path: Path) -> None:
     loaded = _load(
         tmp_path,
         '[permissions]\n"bash(rm:*)" = "deny"\n"bash(./x.sh v1.2)" = "ask"\n"bash(make:*)" = "ask"\n',
-        '[permissions]\n"bash(make:*)" = "allow"\n',
+        '[permissions]\n"bash(make:*)" = "allow"\n"bash(./x.sh v1.2)" = "deny"\n',
         ('permissions={"bash(npm test)"="allow"}',),
     )
     assert loaded.settings.permissions == {
         "bash(rm:*)": "deny",
-        "bash(./x.sh v1.2)": "ask",
-        "bash(make:*)": "allow",
+        "bash(./x.sh v1.2)": "deny",
+        "bash(make:*)": "ask",
         "bash(npm test)": "allow",
     }
     assert loaded.origins["permissions"] == "-c"
+
+
+def test_a_person_may_loosen_their_own_rule_for_one_command(tmp_path: Path) -> None:
+    user = '[permissions]\n"bash(make:*)" = "deny"\n'
+    loaded = _load(tmp_path, user, overrides=('permissions={"bash(make:*)"="allow"}',))
+    assert loaded.settings.permissions == {"bash(make:*)": "allow"}
 
 
 @pytest.mark.parametrize(
