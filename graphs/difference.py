@@ -13,7 +13,7 @@ MAX_LINES = 12
 MAX_VALUE = 80
 """How many characters of a value one line shows."""
 
-_KINDS = {"inputs": "input", "state": "state", "nodes": "node", "limits": "limit"}
+_KINDS = {"inputs": "input", "state": "state", "nodes": "node", "limits": "limit", "permissions": "rule"}
 _GONE = object()
 
 
@@ -49,8 +49,10 @@ def _below(name: str, graphs: Mapping[str, GraphSpec]) -> list[str]:
 def _changes(before: GraphSpec, now: GraphSpec) -> Iterator[str]:
     old, new = content(before), content(now)
     for part, kind in _KINDS.items():
-        for name in dict.fromkeys([*old[part], *new[part]]):
-            yield from _named(kind, name, old[part].get(name, _GONE), new[part].get(name, _GONE))
+        then, since = old.get(part, {}), new.get(part, {})
+        for name in dict.fromkeys([*then, *since]):
+            yield from _named(kind, name, then.get(name, _GONE), since.get(name, _GONE))
+    yield from _named("network", "", old.get("network"), new.get("network"))
     yield from _named("output", "", _by_name(old["output"]), _by_name(new["output"]))
     for name in dict.fromkeys([*before.routes, *now.routes]):
         if (then := _way(before.routes.get(name))) != (since := _way(now.routes.get(name))):
@@ -60,12 +62,13 @@ def _changes(before: GraphSpec, now: GraphSpec) -> Iterator[str]:
 def _named(kind: str, name: str, old: Any, new: Any) -> Iterator[str]:
     if old is _GONE or new is _GONE:
         yield f"{kind} {name!r} is {'new' if old is _GONE else 'gone'}"
-    elif isinstance(old, dict) and isinstance(new, dict):
-        head = f"{kind} {name!r}" if name else kind
+        return
+    head = f"{kind} {name!r}" if name else kind
+    if isinstance(old, dict) and isinstance(new, dict):
         for key, then, since in _leaves(old, new):
             yield f"{head}, {key}: {_shown(then, since)}"
     elif old != new:
-        yield f"{kind} {name!r}: {_shown(old, new)}"
+        yield f"{head}: {_shown(old, new)}"
 
 
 def _by_name(output: Any) -> dict[str, Any]:

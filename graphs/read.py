@@ -9,12 +9,13 @@ from .faults import Fault, Position, invalid
 from .fields import Fields, Reading, is_identifier, is_name, read_expr
 from .read_edges import Edges
 from .read_nodes import read_limits, read_node
+from .read_permissions import RIGHTS, read_rights
 from .spec import END, START, Expr, GraphSpec, InputSpec, NodeSpec, Reduce, Source, StateKey, ValueType
 from .tree import MAX_BYTES, BadYaml, Tree, parse
 
 FORMAT = 1
 
-_KEYS = ("flow", "name", "description", "input", "state", "output", "limits", "nodes", "edges")
+_KEYS = ("flow", "name", "description", "input", "state", "output", "limits", *RIGHTS, "nodes", "edges")
 _INPUT_KEYS = ("type", "schema", "required", "default", "positional", "description")
 _TYPES = get_args(ValueType)
 _REDUCES = get_args(Reduce)
@@ -110,6 +111,7 @@ def _read_graph(tree: Tree, source: Source, faults: list[Fault]) -> GraphSpec:
         state=_read_state(fields),
         output=_read_output(fields),
         limits=read_limits(fields, _GRAPH_LIMITS),
+        rights=read_rights(fields),
         positions=reading.positions,
         route_paths=edges.paths,
         unsupported=tuple(reading.unsupported),

@@ -6,23 +6,24 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from .fields import Fields, Reading
+from .read_permissions import RIGHTS, read_rights
 from .spec import MODEL_NODES, NODE_TYPES, OUTPUT_SCHEMAS, Each, History, Limits, NodeOutput, NodeSpec, NodeType
 from .tree import Entry
 
 LATER_TYPES = ("python", "retrieve")
-BUDGET_PARTS = ("repo_map", "code", "docs", "memory", "history")
+BUDGET_PARTS = ("repo_map", "code", "docs", "memory", "mentions", "history")
 
 _FLOW = ("type", "if", "skipped", "max_visits", "on_limit", "on_error", "each", "as", "parallel", "order")
-_LATER = ("ensure", "retry", "use", "approve", "permissions")
+_LATER = ("ensure", "retry", "use", "approve")
 _MODEL = (*_FLOW, "output", "timeout", "limits", "workspace", "prompt", "model", "budget", "history")
 _KEYS: Mapping[str, tuple[str, ...]] = {
-    **{kind: (*_MODEL, "tools") for kind in MODEL_NODES},
+    **{kind: (*_MODEL, *RIGHTS, "tools") for kind in MODEL_NODES},
     "llm": _MODEL,
-    "tool": (*_FLOW, "output", "timeout", "workspace", "call", "with"),
-    "shell": (*_FLOW, "output", "timeout", "workspace", "run", "env", "parse"),
+    "tool": (*_FLOW, *RIGHTS, "output", "timeout", "workspace", "call", "with"),
+    "shell": (*_FLOW, *RIGHTS, "output", "timeout", "workspace", "run", "env", "parse"),
     "human": (*_FLOW, "output", "show", "choices", "edits", "headless"),
     "commit": (*_FLOW, "output", "message", "changes", "files", "yours"),
-    "graph": (*_FLOW, "output", "limits", "workspace", "graph", "with"),
+    "graph": (*_FLOW, *RIGHTS, "output", "limits", "workspace", "graph", "with"),
     "set": (*_FLOW, "value"),
     "fail": ("type", "message", "exit"),
     "python": (*_FLOW, "output", "timeout", "workspace", "call", "with"),
@@ -86,6 +87,7 @@ def _common(fields: Fields, node: NodeSpec) -> NodeSpec:
         skipped=fields.plain("skipped"),
         has_skipped="skipped" in fields,
         on_error=fields.word("on_error", "'fail' or a node's name") or "fail",
+        rights=read_rights(fields),
         fields=node.fields,
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NewType, get_args
 
+from ..configs.rules import RuleDecision
 from .faults import Fault, Position
 
 Expr = NewType("Expr", str)
@@ -116,6 +117,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Rights:
+    """What the commands of a graph or a node may do, beyond what the settings and the graph around it say.
+
+    Attributes:
+        permissions: rules as in the settings, each checked, with their decisions.
+        network: whether commands have the network; None = nothing is said.
+    """
+
+    permissions: dict[str, RuleDecision] = field(default_factory=dict)
+    network: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Each:
     """Runs the node once per item of a list; see `order_steps` of core for `order` ("" = as listed).
 
@@ -147,7 +161,7 @@ class NodeSpec:
     Attributes:
         model: a role or an exact tag; "" = the role of the type.
         tools: names; None = the type's preset, () = none.
-        budget: tokens by part (repo_map, code, docs, memory, history); a missing part = the type's preset.
+        budget: tokens by part (repo_map, code, docs, memory, mentions, history); a missing part = the type's preset.
         history: whether a later visit goes on with the messages of the one before.
         max_visits, on_limit: both or neither; `on_limit` is the node that follows instead of one visit more.
         timeout_s: None = the type's preset.
@@ -156,6 +170,7 @@ class NodeSpec:
         skipped: template for the node's value when the condition is false. A human node's is one of its choices.
         has_skipped: False = a skipped node has the value None and writes nothing.
         on_error: "fail" ends the run, anything else is the node that follows.
+        rights: of its commands, and of the commands of the graph that it runs.
         fields: what belongs to the type (templates unless said otherwise):
             planner, coder, reviewer, sub_agent, agent, llm: prompt.
             tool: call (plain name), with (JSON object).
@@ -183,6 +198,7 @@ class NodeSpec:
     skipped: Any = None
     has_skipped: bool = False
     on_error: str = "fail"
+    rights: Rights = Rights()
     fields: dict[str, Any] = field(default_factory=dict)
 
     def schema(self) -> Schema | None:
@@ -232,6 +248,7 @@ class GraphSpec:
     Attributes:
         output: what it returns: expressions by name, or one expression; None = nothing.
         routes: the way on from each node, and from START; `fail` nodes have none.
+        rights: of the commands of its nodes.
         positions: places by path, e.g. ("nodes", "plan", "prompt") or ("edges", 0, "when"); a node's own is its name.
         route_paths: where in `positions` each node's route stands.
         unsupported: known words of the format that nothing runs yet; validation refuses them.
@@ -246,6 +263,7 @@ class GraphSpec:
     state: dict[str, StateKey] = field(default_factory=dict)
     output: dict[str, Expr] | Expr | None = None
     limits: Limits = Limits()
+    rights: Rights = Rights()
     positions: dict[tuple[str | int, ...], Position] = field(default_factory=dict)
     route_paths: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     unsupported: tuple[Fault, ...] = ()
@@ -316,6 +334,19 @@ def content(spec: GraphSpec) -> dict[str, Any]:
         "state": {name: asdict(value) for name, value in spec.state.items()},
         "output": spec.output,
         "limits": asdict(spec.limits),
-        "nodes": {name: asdict(value) for name, value in spec.nodes.items()},
+        "nodes": {name: _node_content(value) for name, value in spec.nodes.items()},
         "routes": {name: [type(route).__name__, asdict(route)] for name, route in spec.routes.items()},
+        **_rights_content(spec.rights),
     }
+
+
+def _node_content(node: NodeSpec) -> dict[str, Any]:
+    said = asdict(node)
+    del said["rights"]
+    return {**said, **_rights_content(node.rights)}
+
+
+def _rights_content(rights: Rights) -> dict[str, Any]:
+    """Return what is said; nothing else, so that graphs that say nothing keep the fingerprint they always had."""
+    said: dict[str, Any] = {"permissions": dict(rights.permissions)} if rights.permissions else {}
+    return said if rights.network is None else {**said, "network": rights.network}

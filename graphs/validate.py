@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ..configs.rules import STRICTNESS
 from .faults import Fault, invalid, listed, near
 from .fields import Path
 from .flow_checks import check_flow
@@ -13,7 +14,7 @@ from .spec import OUTPUT_SCHEMAS, GraphSpec, InputSpec, NodeSpec, Schema, Switch
 
 LATER_SCHEMAS = ("Answer", "Verdict")
 _LATER = "is part of the format but not supported yet"
-_BUILT_LIMITS = "model_calls"
+_BUILT_LIMITS = ("model_calls", "tokens")
 
 
 def check(
@@ -108,6 +109,7 @@ def _check_node(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
         yield spec.fault((*path, "skipped"), f"'skipped' of {node.name!r} needs an 'if' that can skip it")
     yield from _check_output(spec, node, path)
     yield from _check_route(spec, node)
+    yield from _check_rights(spec, node, path)
     if node.type == "human":
         yield from _check_human(spec, node, path)
     if node.type == "set":
@@ -171,6 +173,18 @@ def _choices(node: NodeSpec, route: Switch) -> tuple[str, ...]:
     return tuple(known.get("enum", ()))
 
 
+def _check_rights(spec: GraphSpec, node: NodeSpec, path: Path) -> Iterator[Fault]:
+    """Find what can have no effect, since a node only adds to what its graph says."""
+    if node.rights.network and spec.rights.network is False:
+        message = f"the graph has 'network: false', which {node.name!r} cannot lift; leave it out there"
+        yield spec.fault((*path, "network"), message)
+    for text, decision in node.rights.permissions.items():
+        above = spec.rights.permissions.get(text)
+        if above is not None and STRICTNESS.index(decision) < STRICTNESS.index(above):
+            message = f"the graph has {above!r} for {text!r}, which {node.name!r} cannot lift to {decision!r}"
+            yield spec.fault((*path, "permissions", text), message)
+
+
 def _check_human(spec: GraphSpec, node: NodeSpec, path: Path) -> Iterator[Fault]:
     choices = node.fields["choices"]
     if not choices:
@@ -191,7 +205,7 @@ def _check_later(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
     """Find what the format allows at a node and nothing honours yet; a limit is never just ignored."""
     path: Path = ("nodes", node.name)
     for key in ("node_runs", "model_calls", "tool_calls", "tokens", "wall_s"):
-        built = key == _BUILT_LIMITS and node.type != "graph"
+        built = key in _BUILT_LIMITS and node.type != "graph"
         if getattr(node.limits, key) is not None and not built:
             name = key.removesuffix("_s")
             yield spec.fault((*path, "limits", name), f"the limit {name!r} of a node of type {node.type!r} {_LATER}")

@@ -6,16 +6,17 @@ Called by the effect runner before anything is journaled or applied.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from ..configs.rules import rule_text
+from ..configs.rules import RuleKind, rule_text
 from ..core.effects import Category, Command, Effect, FileWrite, Nothing, Spawn
 from ..core.questions import Question
 from ..core.texts import visible
 from .commit import planned_commit
-from .paths import is_protected
+from .network import UNSAID, NetworkVerdict
+from .paths import is_auto_memory, is_protected
 from .showing import show_effect
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ Confinement = Literal["full", "partial", "none"]
 _HARMLESS = ("read", "agent")
 _REACH: tuple[Category, ...] = get_args(Category)
 
+_EXACTLY: Mapping[RuleKind, str] = {"bash": "command:", "network": "network:"}
+"""What a grant for one command alone begins with."""
+
 APPROVAL_CHOICES = ("yes", "no", "always")
 
 
@@ -35,12 +39,15 @@ APPROVAL_CHOICES = ("yes", "no", "always")
 class Decision:
     """A verdict, and why in words that the model and a person can both read.
 
-    `unasked` is True for an effect that happens without a person's word, by the mode or the shell policy.
+    Attributes:
+        unasked: True for an effect that happens without a person's word, by the mode or the shell policy.
+        by_rule: True when a rule asks, which it does each time: nothing can be granted for the rest of the run.
     """
 
     verdict: Verdict
     reason: str
     unasked: bool = False
+    by_rule: bool = False
 
 
 def decide(
@@ -51,13 +58,15 @@ def decide(
     shell: CommandVerdict | None = None,
     *,
     confinement: Confinement = "full",
+    network: NetworkVerdict = UNSAID,
 ) -> Decision:
     """Return whether an effect may happen now, must be asked for, or must not happen.
 
     Args:
         category: the tool's; where the effect itself reaches further, that counts.
         grants: what a person allowed for the rest of the run, as `grants_for` names it.
-        shell: the verdict on a command that is a shell line; None = it is none.
+        shell: the verdict on a command; None = the shell policy has no say.
+        network: the verdict on the network that a command has.
         confinement: what a sandbox that was not chosen by name comes to here. "none": every command of a model is
             asked for; "partial": every one that does not only read.
 
@@ -68,8 +77,12 @@ def decide(
         raise ValueError(f"{mode!r} is not a mode; modes are {', '.join(get_args(Mode))}")
     if isinstance(effect, FileWrite) and is_protected(effect.path):
         return Decision("deny", f"{effect.path} is protected and is never written by a tool.")
+    if isinstance(effect, FileWrite) and is_auto_memory(effect.path) and effect.review != "memory":
+        return Decision("deny", f"{effect.path} holds what agents remember and is not written as a file.")
     if shell is not None and shell.decision == "deny":
         return Decision("deny", f"It was not run: {shell.reason}.")
+    if isinstance(effect, Command) and effect.by_graph:
+        return _decide_own(shell, network)
     reach = effective_category(effect, category)
     if isinstance(effect, (Nothing, Spawn)) or reach in _HARMLESS:
         return Decision("allow", "it changes nothing")
@@ -77,7 +90,7 @@ def decide(
         return Decision(
             "deny", "This run is in plan mode: files are not changed and no command runs. Read and plan only."
         )
-    decision = _decide_change(effect, reach, mode, grants, shell)
+    decision = _decide_change(effect, reach, mode, grants, shell, network)
     if confinement == "full" or not (isinstance(effect, Command) and decision.unasked):
         return decision
     if confinement == "partial" and shell is not None and shell.read_only:
@@ -86,26 +99,53 @@ def decide(
     return Decision("ask", f"{lacks} confines commands on this machine (`flow doctor` says why)")
 
 
+def _decide_own(shell: CommandVerdict | None, network: NetworkVerdict) -> Decision:
+    """Decide about a command that a graph names: the person who wrote or trusted it has said yes, but for rules."""
+    return _asked_by_rule(shell, network) or Decision("allow", "the graph itself runs it")
+
+
+def _asked_by_rule(shell: CommandVerdict | None, network: NetworkVerdict) -> Decision | None:
+    if shell is not None and shell.asked_by_rule:
+        return Decision("ask", shell.reason, by_rule=True)
+    if network.question == "always":
+        return Decision("ask", _about_network(network), by_rule=True)
+    return None
+
+
+def _about_network(network: NetworkVerdict) -> str:
+    return f"it would have the network ({network.reason})"
+
+
 def _decide_change(
-    effect: Effect, reach: str, mode: str, grants: Container[str], shell: CommandVerdict | None
+    effect: Effect,
+    reach: str,
+    mode: str,
+    grants: Container[str],
+    shell: CommandVerdict | None,
+    network: NetworkVerdict,
 ) -> Decision:
     """Decide about something that may change something, in a mode in which that may happen."""
-    if shell is not None and shell.asked_by_rule:
-        return Decision("ask", shell.reason)
+    if asked := _asked_by_rule(shell, network):
+        return asked
     review = effect.review if isinstance(effect, FileWrite) else ""
     if review == "conflict":
         return Decision("ask", "it would replace what somebody changed since the file was read")
+    if review == "memory":
+        return Decision("ask", "agents of later runs would be told it")
     if mode == "auto":
         return Decision("allow", "mode auto", unasked=True)
     if review == "inexact":
         return Decision("ask", "the quoted place was recognised by likeness only")
     if mode == "auto-edit" and reach == "edit":
         return Decision("allow", "mode auto-edit", unasked=True)
-    if shell is not None and shell.decision == "allow":
+    is_allowed = shell is not None and shell.decision == "allow"
+    if shell is not None and is_allowed and network.question == "never":
         return Decision("allow", shell.reason, unasked=True)
     wanted = grants_for(effect, shell)
     if wanted and all(grant in grants for grant in wanted):
         return Decision("allow", "a person allowed it for the rest of the run")
+    if is_allowed:
+        return Decision("ask", _about_network(network))
     return Decision("ask", shell.reason if shell is not None else f"mode {mode} asks for it")
 
 
@@ -114,8 +154,12 @@ def effective_category(effect: Effect, category: str) -> str:
     if isinstance(effect, FileWrite):
         own: str = "edit"
     else:
-        own = effect.category if isinstance(effect, Command) else "read"
+        own = _own_category(effect) if isinstance(effect, Command) else "read"
     return max(category, own, key=lambda name: _REACH.index(name) if name in _REACH else len(_REACH))
+
+
+def _own_category(command: Command) -> str:
+    return "network" if command.network else command.category
 
 
 def reach_of(effect: Effect, category: str, shell: CommandVerdict | None = None) -> str:
@@ -127,7 +171,7 @@ def reach_of(effect: Effect, category: str, shell: CommandVerdict | None = None)
 def grants_for(effect: Effect, shell: CommandVerdict | None = None) -> tuple[str, ...]:
     """Return what an "always" gives: all writes of files, all commits, a shell line's prefixes, or this one command.
 
-    () = there is nothing to grant.
+    With the network it is granted with the network. () = there is nothing to grant.
     """
     if isinstance(effect, FileWrite):
         return ("edit",)
@@ -135,15 +179,17 @@ def grants_for(effect: Effect, shell: CommandVerdict | None = None) -> tuple[str
         return ()
     if planned_commit(effect.argv) is not None:
         return ("commit",)
+    kinds: tuple[RuleKind, ...] = ("bash", "network") if effect.network else ("bash",)
     if shell is not None and shell.prefixes:
-        return tuple(rule_text(prefix) for prefix in shell.prefixes)
-    return ("command:" + json.dumps(list(effect.argv), ensure_ascii=False),)
+        return tuple(rule_text(prefix, kind) for kind in kinds for prefix in shell.prefixes)
+    exactly = json.dumps(list(effect.argv), ensure_ascii=False)
+    return tuple(f"{_EXACTLY[kind]}{exactly}" for kind in kinds)
 
 
 def _grants_text(grants: Sequence[str]) -> str:
     if grants in (("edit",), ("commit",)):
         return "every edit of a file" if grants == ("edit",) else "every commit"
-    rules = [grant for grant in grants if not grant.startswith("command:")]
+    rules = [grant for grant in grants if not grant.startswith(tuple(_EXACTLY.values()))]
     return " and ".join(rules) if rules else "exactly this command"
 
 
@@ -153,6 +199,8 @@ def approval_question(
     before: bytes | None = None,
     shell: CommandVerdict | None = None,
     reason: str = "",
+    *,
+    by_rule: bool = False,
 ) -> Question:
     """Return the question that asks a person for an effect, showing exactly what will run or be written.
 
@@ -160,16 +208,21 @@ def approval_question(
         before: the file's content now; None = there is no file, or the effect is a command.
         shell: the verdict on a shell line; decides what "always" gives.
         reason: why it is asked; "" = it is not told.
+        by_rule: as in Decision; then "always" is no choice.
     """
     shown = show_effect(effect, before)
+    because = f"Asked since {visible(reason)}. " if reason else ""
+    if by_rule:
+        text = f"{shown.title}\n{because.rstrip()}\n{shown.body}"
+        return Question("approval", node, text, ("yes", "no"), shown.payload)
     if not isinstance(effect, FileWrite) or not effect.review:
         granted = grants_for(effect, shell)
-        because = f"Asked since {visible(reason)}. " if reason else ""
         # Above what is shown, where no line of it can pass for this one.
         told = f"{because}always: {visible(_grants_text(granted))}, for the rest of this run."
         payload = {**shown.payload, "always": list(granted)}
         return Question("approval", node, f"{shown.title}\n{told}\n{shown.body}", APPROVAL_CHOICES, payload)
-    # No "always": each of these is a case of its own. Nobody there to ask must not mean that somebody's work is lost.
-    headless = "no" if effect.review == "conflict" else None
+    # No "always": each of these is a case of its own. Nobody there to ask must not mean that somebody's work is lost,
+    # or that a model tells the next ones what to do.
+    headless = "no" if effect.review in ("conflict", "memory") else None
     text = f"{visible(effect.note)}\n{shown.title}\n{shown.body}"
     return Question("approval", node, text, ("yes", "no"), {**shown.payload, "review": effect.review}, headless)

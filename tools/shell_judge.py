@@ -63,6 +63,13 @@ def _prefix(words: Sequence[Word]) -> str:
     return "" if is_guarded or waits else prefix_of(words)
 
 
+def ruled_part(text: str, rule: Rule) -> PartVerdict:
+    """Return the verdict on a simple command that a rule decides about."""
+    verb = {"allow": "allows", "ask": "asks for", "deny": "denies"}[rule.decision]
+    is_strict = rule.decision != "allow"
+    return PartVerdict(text, rule.decision, f"the rule {rule.text!r} {verb} it", fixed=is_strict, ruled=is_strict)
+
+
 @dataclass
 class _Place:
     """Folders in which the commands of a line may run: `now` for the next one, `ever` for any so far."""
@@ -119,11 +126,7 @@ class Judge:
     def _ruled(self, command: SimpleCommand) -> PartVerdict | None:
         """Return the verdict of a rule that denies or asks; None = there is none."""
         rule = matching_rule(command.words, self.rules)
-        if rule is None or rule.decision == "allow":
-            return None
-        verb = "denies" if rule.decision == "deny" else "asks for"
-        reason = f"the rule {rule.text!r} {verb} it"
-        return PartVerdict(command.text, rule.decision, reason, fixed=True, ruled=True)
+        return None if rule is None or rule.decision == "allow" else ruled_part(command.text, rule)
 
     def _next(self, command: SimpleCommand, place: _Place, following: Sequence[SimpleCommand]) -> PartVerdict:
         place.enter(command)
@@ -152,7 +155,7 @@ class Judge:
         is_open_too_far = rule.open and (part.fixed or part.hides or unwrap(command.words) is not None)
         if part.decision != "ask" or is_open_too_far:
             return part
-        return PartVerdict(part.text, "allow", f"the rule {rule.text!r} allows it", outside=part.outside)
+        return replace(ruled_part(part.text, rule), outside=part.outside)
 
     def _around(self, command: SimpleCommand, folders: tuple[str, ...]) -> PartVerdict | None:
         """Judge what stands around the arguments: assignments, quotes in the name of the program, redirections."""

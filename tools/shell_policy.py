@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..configs.rules import Rule, parse_rule, rule_text
+from ..configs.rules import Rule, RuleKind, parse_rule, rule_text
 from .shell_judge import Decision, Judge, PartVerdict
 from .shell_parse import parse_line
 
@@ -54,21 +54,29 @@ class CommandVerdict:
 
 
 def check_command(
-    line: str, rules: Sequence[Rule] = (), *, workspace: Path | None = None, git_is_safe: bool = True
+    line: str,
+    rules: Sequence[Rule] = (),
+    *,
+    workspace: Path | None = None,
+    git_is_safe: bool = True,
+    about: RuleKind = "bash",
 ) -> CommandVerdict:
     """Return the verdict on a shell line as `bash -c` would get it.
 
     Args:
         rules: of settings, graph files and of what a person allowed; denial wins over asking, asking over permission.
+        about: which of the rules count. With "network" the verdict is what they say of the network: a line that is
+            allowed and does not only read may have it.
         workspace: absolute, resolved folder the line runs in; None = paths are judged by their text alone.
         git_is_safe: False when `git_shield` reports settings that no environment switches off.
     """
+    rules = [rule for rule in rules if rule.about == about]
     verdict = _verdict(line, rules, workspace, git_is_safe)
     prefixes = _prefixes(verdict)
     if not prefixes:
         return verdict.whole(())
     # Offered only where it would do what a person expects of it: let this very line run.
-    more = [*rules, *(parse_rule(rule_text(prefix), "allow") for prefix in prefixes)]
+    more = [*rules, *(parse_rule(rule_text(prefix, about), "allow") for prefix in prefixes)]
     would_run = _verdict(line, more, workspace, git_is_safe).decision == "allow"
     return verdict.whole(prefixes if would_run else ())
 

@@ -18,6 +18,63 @@ def test_a_reading_command_would_run_unasked(flow: Flow) -> None:
     assert (facts["category"], facts["display"], facts["interactive"]) == ("shell-safe", "collapsed", "")
 
 
+GRAPH = """flow: 1
+name: g
+permissions: {"bash(npm run test:*)": allow}
+nodes:
+  code: {type: coder, prompt: p, permissions: {"network(npm run test:*)": allow}}
+  below: {type: graph, graph: inner, permissions: {"bash(npm run test:*)": deny}}
+  online: {type: coder, prompt: p, network: true}
+edges: [[START, code, below, online, END]]
+---
+flow: 1
+name: inner
+nodes: {code: {type: coder, prompt: p}}
+edges: [[START, code, END]]
+"""
+
+
+def _checked(flow: Flow, tmp_path: Path, node: str) -> tuple[str, bool, str]:
+    file = tmp_path / "g.yaml"
+    file.write_text(GRAPH)
+    words = ("--graph", str(file), *(("--node", node) if node else ()), "-o", "json")
+    facts = json.loads(flow("permissions", "check", "npm run test -- -x", *words).out)
+    return facts["decision"], facts["network"], facts["category"]
+
+
+def test_rules_of_a_graph_and_a_node_count_when_they_are_named(flow: Flow, tmp_path: Path) -> None:
+    assert json.loads(flow("permissions", "check", "npm run test", "-o", "json").out)["decision"] == "ask"
+    assert _checked(flow, tmp_path, "") == ("allow", False, "shell")
+    assert _checked(flow, tmp_path, "code") == ("allow", True, "network")
+    assert _checked(flow, tmp_path, "below/code") == ("deny", False, "shell")
+    assert _checked(flow, tmp_path, "online") == ("ask", True, "network")
+
+
+def test_the_network_of_a_command_is_told_with_its_reason(flow: Flow) -> None:
+    allowed = flow("-c", 'permissions={"network(npm ci)"="allow"}', "permissions", "check", "npm ci")
+    assert allowed.out.splitlines() == [
+        "ask: npm is not known to only read",
+        "network: yes, the rule 'network(npm ci)' allows it",
+        '"always" would allow: bash(npm ci:*), network(npm ci:*)',
+    ]
+    asked = flow("-c", 'permissions={"bash(x)"="allow", "network(x)"="ask"}', "permissions", "check", "x")
+    assert asked.out.startswith("ask: it would have the network (the rule 'network(x)' asks for it)\n")
+
+
+def test_a_wrong_node_is_told_with_the_near_one(flow: Flow, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(GRAPH)
+    words = ("permissions", "check", "ls", "--graph", str(tmp_path / "g.yaml"), "--node")
+    for node, said in (
+        ("cod", "has no node 'cod' (did you mean 'code'?)"),
+        ("below/x", "The graph 'inner' has no node 'x'"),
+        ("code/x", "runs no graph"),
+    ):
+        ended = flow(*words, node)
+        assert ended.code == 2
+        assert said in ended.err
+    assert "--graph" in flow("permissions", "check", "ls", "--node", "code").err
+
+
 def test_a_verdict_that_asks_or_denies_still_ends_with_0(flow: Flow) -> None:
     ended = flow("-c", 'permissions={"bash(rm:*)"="deny"}', "permissions", "check", "ls && rm x")
     assert ended.code == 0

@@ -60,6 +60,14 @@ LINES = (
     ("out: state.out}\nl", "out: state.n}\nl", "output, out: 'state.out' -> 'state.n'"),
     ("[part, END]", "[part, stop]", "edge from 'part': END -> stop"),
     ("exit_code == 0, to: part", "exit_code, to: part", "edge from 'test': {when}"),
+    ("limits:", "permissions: {bash(make): deny}\nlimits:", "rule 'bash(make)' is new"),
+    ("limits:", "network: true\nlimits:", "network: none -> True"),
+    ("type: shell", "type: shell, network: false", "node 'test', network: nothing -> False"),
+    (
+        "type: coder\n",
+        "type: coder\n    permissions: {bash(make): allow}\n",
+        "node 'code', permissions: nothing -> {'bash(make)': 'allow'}",
+    ),
     ("one: {type: set, value: {}}", "one: {type: fail, message: x}", "below: node 'one', type: 'set' -> 'fail'"),
 )
 WHEN = "part when output.exit_code == 0, else code -> part when output.exit_code, else code"

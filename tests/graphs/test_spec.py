@@ -4,7 +4,7 @@ import pytest
 
 from flowloom.graphs.faults import Position, listed, near
 from flowloom.graphs.read import read_text
-from flowloom.graphs.spec import GraphSpec, StateKey, fingerprint, subgraphs_of
+from flowloom.graphs.spec import GraphSpec, StateKey, content, fingerprint, subgraphs_of
 
 GRAPH = """\
 flow: 1
@@ -56,10 +56,21 @@ def test_fingerprint_does_not_see_the_form(other: str) -> None:
         GRAPH.replace("b, END]", "b]\n  - {from: b, when: 'true', to: END, else: END}"),
         GRAPH + "limits: {tokens: 1k}\n",
         GRAPH + "output: state.x\n",
+        GRAPH + "permissions: {bash(make): allow}\n",
+        GRAPH + "network: true\n",
+        GRAPH + "network: false\n",
+        GRAPH.replace("graph: inner,", "graph: inner, permissions: {bash(make): deny},"),
+        GRAPH.replace("graph: inner,", "graph: inner, network: false,"),
     ],
 )
 def test_fingerprint_sees_every_change_of_meaning(other: str) -> None:
     assert print_of(other) != print_of(GRAPH)
+
+
+def test_graph_that_says_nothing_of_its_commands_keeps_its_fingerprint() -> None:
+    said = content(library(GRAPH)["outer"])
+    assert not {"rights", "permissions", "network"} & {*said, *said["nodes"]["a"]}
+    assert print_of(GRAPH + "permissions: {}\n") == print_of(GRAPH)
 
 
 def test_fingerprint_sees_a_change_of_a_subgraph() -> None:

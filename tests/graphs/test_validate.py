@@ -223,10 +223,18 @@ BROKEN = [
     ),
     (graph(edge="[a, «[b, z]]"), "a list inside a chain (branches that run at once) is part of the format but not"),
     (
+        f"{graph('{type: coder, prompt: p, network: «true}')}network: false\n",
+        "the graph has 'network: false', which 'a' cannot lift",
+    ),
+    (
+        f"{graph('{type: coder, prompt: p, permissions: {bash(make): «allow}}')}permissions: {{bash(make): ask}}\n",
+        "the graph has 'ask' for 'bash(make)', which 'a' cannot lift to 'allow'",
+    ),
+    (
         graph("{type: llm, prompt: p, on_error: «pause}"),
         "'on_error: pause' is part of the format but not supported yet",
     ),
-    (graph("{type: llm, prompt: p, limits: {tokens: «1k}}"), "the limit 'tokens' of a node of type 'llm' is part of"),
+    (graph("{type: llm, prompt: p, limits: {wall: «1m}}"), "the limit 'wall' of a node of type 'llm' is part of"),
     (graph("{type: llm, prompt: p, limits: {wall: «1m}}"), "the limit 'wall' of a node of type 'llm' is part of"),
     (
         graph("{type: llm, prompt: p, timeout: «1m}"),
@@ -257,6 +265,11 @@ GOOD = [
     graph(ASK, "{from: a, switch: output.choice, cases: {yes: b}, default: z}"),
     graph("{type: llm, prompt: '{{ item }} {{ x }}', each: state.xs, as: x, output: {to: xs}}"),
     graph("{type: llm, prompt: p, model: light}"),
+    graph(
+        "{type: coder, prompt: p, permissions: {'bash(npm run test:*)': allow, network(npm ci): ask}, network: true}"
+    ),
+    f"{graph('{type: shell, run: [x], permissions: {bash(make): deny}}')}permissions: {{bash(make): ask}}\n",
+    f"{graph('{type: tool, call: git, network: false}')}network: true\n",
     graph("{type: agent, prompt: p, tools: [], on_error: z, limits: {model_calls: 3}}"),
     graph("{type: shell, run: ['true'], parse: json}", "{from: a, when: output.anything, to: b, else: z}"),
     graph(

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from flowloom.configs.rules import parse_rules
+from flowloom.configs.rules import RuleDecision, parse_rules
 from flowloom.core.effects import Command, Effect, FileWrite, Nothing, Spawn, ToolResult
 from flowloom.tools.commit import commit_command
+from flowloom.tools.network import NetworkVerdict
 from flowloom.tools.permissions import approval_question, decide, grants_for, reach_of
 from flowloom.tools.shell_policy import check_command
 
@@ -209,3 +210,79 @@ def test_a_commit_is_shown_by_its_files_and_its_message(rig: Any) -> None:
     told = f"Commit these files?\n{always}\n  名前 a.txt\nwith the message\n直す\n\nBecause."
     assert question.text == told
     assert question.payload["argv"][0] == "sh"
+
+
+ONLINE = Command(("bash", "-c", "npm ci"), 1.0, network=True)
+BY_MODE = NetworkVerdict(on=True, question="by-mode", reason="the graph says network: true")
+GIVEN = NetworkVerdict(on=True, reason="the rule allows it")
+ASKED = NetworkVerdict(on=True, question="always", reason="the rule 'network(npm ci)' asks for it")
+ALLOWED = check_command("npm ci", parse_rules({"bash(npm ci)": "allow"}))
+
+
+@pytest.mark.parametrize(
+    ("mode", "network", "verdict"),
+    [
+        ("plan", GIVEN, "deny"),
+        ("ask", GIVEN, "allow"),
+        ("ask", BY_MODE, "ask"),
+        ("auto-edit", BY_MODE, "ask"),
+        ("auto", BY_MODE, "allow"),
+        ("ask", ASKED, "ask"),
+        ("auto", ASKED, "ask"),
+        ("plan", ASKED, "deny"),
+    ],
+)
+def test_an_allowed_line_with_the_network_is_decided_as_what_reaches_it(
+    mode: str, network: NetworkVerdict, verdict: str
+) -> None:
+    decision = decide(ONLINE, "shell", mode, frozenset(), ALLOWED, network=network)
+    assert decision.verdict == verdict
+    if verdict == "ask":
+        assert decision.reason == f"it would have the network ({network.reason})"
+
+
+def test_the_network_alone_lets_nothing_run() -> None:
+    shell = check_command("npm ci")
+    assert decide(ONLINE, "shell", "ask", frozenset(), shell, network=GIVEN).verdict == "ask"
+    assert reach_of(ONLINE, "shell", shell) == "network"
+
+
+def test_a_grant_without_the_network_does_not_reach_it() -> None:
+    shell = check_command("npm ci")
+    offline = Command(ONLINE.argv, 1.0)
+    assert set(grants_for(ONLINE, shell)) == {"bash(npm ci:*)", "network(npm ci:*)"}
+    granted = set(grants_for(offline, shell))
+    assert granted == {"bash(npm ci:*)"}
+    assert decide(ONLINE, "shell", "ask", granted, shell, network=BY_MODE).verdict == "ask"
+    assert decide(ONLINE, "shell", "ask", {*grants_for(ONLINE, shell)}, shell, network=BY_MODE).verdict == "allow"
+    assert decide(ONLINE, "shell", "ask", {*grants_for(offline)}, None, network=BY_MODE).verdict == "ask"
+    assert decide(ONLINE, "shell", "ask", {*grants_for(ONLINE)}, None, network=BY_MODE).verdict == "allow"
+
+
+def test_a_command_is_shown_with_its_network() -> None:
+    question = approval_question(ONLINE, "n", None, check_command("npm ci"))
+    always = "always: bash(npm ci:*) and network(npm ci:*), for the rest of this run."
+    assert question.text == f"Run this command with the network (at most 1 s)?\n{always}\nnpm ci"
+    assert question.payload["network"] is True
+    assert "network" not in approval_question(SHELL, "n").payload
+    assert "always: exactly this command," in approval_question(ONLINE, "n").text
+
+
+@pytest.mark.parametrize("mode", VERDICTS)
+def test_a_command_of_the_graph_is_held_to_rules_alone(mode: str) -> None:
+    command = Command(("bash", "-c", "npm ci"), 1.0, category="read", network=True, by_graph=True)
+
+    def verdict(rules: dict[str, RuleDecision], network: NetworkVerdict = BY_MODE) -> str:
+        shell = check_command("npm ci", parse_rules(rules))
+        return decide(command, "read", mode, frozenset(), shell, network=network).verdict
+
+    assert verdict({}) == "allow"
+    assert verdict({"bash(npm:*)": "ask"}) == "ask"
+    assert verdict({"bash(npm:*)": "deny"}) == "deny"
+    assert verdict({}, ASKED) == "ask"
+
+
+def test_what_a_rule_asks_for_offers_no_always() -> None:
+    question = approval_question(SHELL, "n", None, None, "the rule 'bash(make)' asks for it", by_rule=True)
+    assert question.choices == ("yes", "no")
+    assert question.text == "Run this command (at most 1 s)?\nAsked since the rule 'bash(make)' asks for it.\nmake"

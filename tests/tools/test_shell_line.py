@@ -1,5 +1,6 @@
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,8 +52,21 @@ def test_a_planned_command_has_a_verdict_when_a_shell_reads_it(repo: Path) -> No
     assert decision("bash", "-c", "ls; rm x") == "deny"
     assert decision("bash", "-c", "make") == "allow"
     assert decision("bash", "-c", "make x") == "ask"
-    assert decision("rm", "x") == ""
-    assert decision("bash", "-lc", "rm x") == ""
+
+
+def test_a_program_with_arguments_is_held_to_what_rules_deny_or_ask(repo: Path) -> None:
+    rules = parse_rules({"bash(rm:*)": "deny", "bash(git push:*)": "ask", "bash(make)": "allow"})
+
+    def decision(*argv: str, **more: Any) -> tuple[str, bool]:
+        verdict = verdict_on(Command(argv, 1.0, **more), rules, repo)
+        return ("", False) if verdict is None else (verdict.decision, verdict.asked_by_rule)
+
+    assert decision("rm", "x") == ("deny", False)
+    assert decision("bash", "-lc", "rm x") == ("deny", False)
+    assert decision("/bin/rm", "x", category="read", by_graph=True) == ("deny", False)
+    assert decision("git", "-C", "a", "push") == ("ask", True)
+    assert decision("make") == ("", False)
+    assert decision("rm", "x", category="read") == ("", False)
 
 
 def test_a_line_that_would_read_but_was_not_planned_to_has_none(repo: Path) -> None:

@@ -284,3 +284,10 @@ def test_a_line_with_git_says_so_because_it_needs_another_environment() -> None:
     assert verdict("git diff | head", ()).runs_git
     assert verdict("sh -c 'git log'", ()).runs_git
     assert not verdict("ls", ()).runs_git
+
+
+def test_a_rule_about_the_network_does_not_let_a_command_run() -> None:
+    rules = parse_rules({"network(npm ci)": "allow", "bash(make)": "allow"})
+    assert check_command("npm ci", rules).decision == "ask"
+    assert check_command("npm ci", rules, about="network").decision == "allow"
+    assert check_command("make", rules, about="network").decision == "ask"
