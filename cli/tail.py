@@ -6,6 +6,8 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from .background import job_lines, running_jobs
+from .printing import visible
 from .render import JsonlView, ProgressView
 
 if TYPE_CHECKING:
@@ -28,10 +30,15 @@ class _EventTime:
 
 
 def show_events(store: RunStore, run_id: str, options: CliOptions) -> None:
-    """Print every event of the run, past ones first, until nobody works on it; Ctrl-C ends the looking alone."""
+    """Print what runs in the background now, then every event of the run, past ones first, until nobody works on it.
+
+    Ctrl-C ends the looking alone. As JSON the events alone are printed.
+    """
     from ..runs.steps import follow
 
     clock = _EventTime()
+    if not options.json and (lines := job_lines(running_jobs(store, run_id))):
+        print(visible("\n".join(lines)), flush=True)
     view: ProgressView | JsonlView | None = JsonlView(sys.stdout, sys.stderr) if options.json else None
     try:
         for event in follow(store, run_id):

@@ -26,7 +26,10 @@ def remove_run(store: RunStore, row: RunRow) -> str:
     Raises:
         UsageError: a process works on it, or git cannot remove the worktree.
     """
+    from ..tools.background_jobs import stop_all
+
     with take_lease(store, row, workspace=False):
+        stop_all(store.jobs_folder(row.id))
         worktree = Worktree.of(row)
         is_gone = worktree is None or worktree.remove()
         store.remove_run(row.id)

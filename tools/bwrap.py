@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from ..core.effects import Command
 from ..core.errors import ToolError
 from ..core.ports import CommandOutcome
 from .host import scrubbed_env, working_folder
-from .jobs import FIRST_FEED, Confinement, JobSpec, has_begun, run_job
+from .job_files import has_begun
+from .jobs import FIRST_FEED, Confinement, JobSpec, run_job, start_job
 from .sandbox_policy import Limits, SandboxPolicy
 from .sandbox_view import SandboxView, require_program
 from .seccomp import syscall_filter
+from .shared_network import network_beside
 
 _PROBE_TIMEOUT_S = 5.0
 _SETUP_FAULT = b"bwrap: "
@@ -47,6 +50,11 @@ class Bwrap:
 
     program: str
     namespaces: tuple[str, ...]
+
+    @property
+    def can_share(self) -> bool:
+        """Whether another sandbox can be made in the network of one."""
+        return "--disable-userns" not in self.namespaces
 
 
 # Nested ones are forbidden: they are where most kernel faults are reached from. The filter of calls does that as well
@@ -100,8 +108,12 @@ def _frame(bwrap: Bwrap, network: bool) -> tuple[str, ...]:
     )
 
 
-def bwrap_words(bwrap: Bwrap, policy: SandboxPolicy, cwd: Path) -> list[str]:
-    """Return bubblewrap's options for the policy, without its program and the command."""
+def bwrap_words(bwrap: Bwrap, policy: SandboxPolicy, cwd: Path, *, joins_network: bool = False) -> list[str]:
+    """Return bubblewrap's options for the policy, without its program and the command.
+
+    Args:
+        joins_network: it is started in the network namespace of another command, and makes none.
+    """
     size = str(policy.limits.scratch_bytes)
     mounts: dict[Path, tuple[str, ...]] = {}
     # Of two entries for one path the later one counts; of two paths the deeper one, since it is mounted later.
@@ -116,7 +128,7 @@ def bwrap_words(bwrap: Bwrap, policy: SandboxPolicy, cwd: Path) -> list[str]:
     mounts |= {path: ("--perms", "0000", "--tmpfs", str(path)) for path in policy.hidden_folders}
     in_order = sorted(mounts.items(), key=lambda each: (len(each[0].parts), each[0]))
     return [
-        *_frame(bwrap, policy.network),
+        *_frame(bwrap, policy.network or joins_network),
         *(word for _, words in in_order for word in words),
         *(word for path in (*policy.hidden_folders, "/dev", "/proc", "/") for word in ("--remount-ro", str(path))),
         *("--chdir", str(cwd)),
@@ -152,19 +164,40 @@ class BwrapSandbox:
             ToolError: the program or the working directory does not exist, or no sandbox can be made for them.
             FlowError: the job's folder can not be written, or the workspace is no place to be kept in.
         """
-        cwd = workspace if has_begun(job) else working_folder(workspace, command.cwd)
-        policy = self._view.policy(command, workspace, job)
-        env = {**self._view.environment(scrubbed_env(self._environ)), **command.env, **dict(policy.env)}
-        if not has_begun(job):
-            require_program(command.argv[0], cwd, env.get("PATH", os.defpath))
-        outcome = await run_job(job, self._spec(command, policy, cwd, env))
+        with self._spec(command, workspace, job) as spec:
+            outcome = await run_job(job, spec)
         if outcome.exit_code == 1 and outcome.output.startswith(_SETUP_FAULT):
             reason = outcome.output.decode("utf-8", "replace").strip().removeprefix(_SETUP_FAULT.decode())
             raise ToolError(f"the sandbox could not be made: {reason}.")
         return outcome
 
-    def _spec(self, command: Command, policy: SandboxPolicy, cwd: Path, env: Mapping[str, str]) -> JobSpec:
-        words = bwrap_words(self._bwrap, policy, cwd)
+    async def start(self, command: Command, workspace: Path, job: Path) -> None:
+        """Begin a command in the background.
+
+        Raises:
+            ToolError, FlowError: as `run`; a sandbox that could not be made shows in what it printed.
+        """
+        with self._spec(command, workspace, job) as spec:
+            await start_job(job, spec)
+
+    @contextmanager
+    def _spec(self, command: Command, workspace: Path, job: Path) -> Iterator[JobSpec]:
+        """Give the command as it is run; what it needs is held open meanwhile."""
+        cwd = workspace if has_begun(job) else working_folder(workspace, command.cwd)
+        policy = self._view.policy(command, workspace, job)
+        env = {**self._view.environment(scrubbed_env(self._environ)), **command.env, **dict(policy.env)}
+        if not has_begun(job):
+            require_program(command.argv[0], cwd, env.get("PATH", os.defpath))
+        if policy.network or not self._bwrap.can_share:
+            yield self._spec_in(-1, command, policy, cwd, env)
+            return
+        with network_beside(job) as network:
+            yield self._spec_in(network, command, policy, cwd, env)
+
+    def _spec_in(
+        self, network: int, command: Command, policy: SandboxPolicy, cwd: Path, env: Mapping[str, str]
+    ) -> JobSpec:
+        words = bwrap_words(self._bwrap, policy, cwd, joins_network=network >= 0)
         feeds = [b""]
         if calls := syscall_filter():
             words += ["--seccomp", str(FIRST_FEED + 1)]
@@ -173,4 +206,4 @@ class BwrapSandbox:
         argv = (self._bwrap.program, "--args", str(FIRST_FEED), "--", *first_process(policy.limits, command.argv))
         guarded = tuple((each.path, each.target) for each in policy.guarded)
         confinement = Confinement(tuple(feeds), guarded, policy.limits.processes)
-        return JobSpec(argv, Path("/"), env, command.timeout_s, confinement)
+        return JobSpec(argv, Path("/"), env, command.timeout_s, confinement, network)

@@ -14,19 +14,39 @@ import sys
 import time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 if TYPE_CHECKING or __package__:
+    from .command_background import Owner, adopt_orphans, detach, end_children, join_network, say_begun
+    from .command_claim import (
+        RESULT_BYTES,
+        end_left_over,
+        note_command,
+        processes,
+        send_signal,
+        started_at,
+        sync,
+        take_claim,
+        try_lock,
+    )
     from .command_guard import Guard, aside_of, first_child, note_guarded, noted_guarded, put_right
 else:
     # Started as a script, without its folder on the path: there it would go before the standard library.
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    from command_background import Owner, adopt_orphans, detach, end_children, join_network, say_begun
+    from command_claim import (
+        RESULT_BYTES,
+        end_left_over,
+        note_command,
+        processes,
+        send_signal,
+        started_at,
+        sync,
+        take_claim,
+        try_lock,
+    )
     from command_guard import Guard, aside_of, first_child, note_guarded, noted_guarded, put_right
 
     sys.path.pop()
 
-RESULT_BYTES = 512
-"""Taken on the disk before the command begins, so that a disk it fills can still hold what it came to."""
 READ_BYTES = 65_536
 SANDBOX_END_S = 10.0
 """How long the system may take to end all processes of a sandbox."""
@@ -35,9 +55,10 @@ SANDBOX_END_S = 10.0
 class Spec:
     """What to run, as it comes through the pipe: fields with a NUL behind each, which no word of a command can hold.
 
-    The fields: cwd, time limit, grace, drain, bytes of a file of output, processes (0 = the program is no sandbox),
-    descriptor of the first feed, numbers of words, of feeds and of guarded paths; the words; the feeds in hex; path
-    and target of what is guarded; then NAME=VALUE.
+    The fields: cwd, time limit, grace, drain, seconds without a run (0 = not in the background), bytes of a file of
+    output, processes (0 = the program is no sandbox), descriptor of the first feed, that of a network (-1 = none),
+    numbers of words, of feeds and of guarded paths; the words; the feeds in hex; path and target of what is guarded;
+    then NAME=VALUE.
 
     Raises:
         ValueError: it does not come whole.
@@ -45,13 +66,13 @@ class Spec:
 
     def __init__(self, data: bytes) -> None:
         *fields, rest = data.split(b"\0")
-        if rest or len(fields) < 10:
+        if rest or len(fields) < 12:
             raise ValueError("cut off")
         self.cwd = fields[0]
-        self.timeout_s, self.grace_s, self.drain_s = map(float, fields[1:4])
-        self.segment_bytes, self.max_tasks, self.first_feed, *counts = map(int, fields[4:10])
-        ends = [10 + counts[0], 10 + counts[0] + counts[1], 10 + counts[0] + counts[1] + 2 * counts[2]]
-        self.argv = fields[10 : ends[0]]
+        self.timeout_s, self.grace_s, self.drain_s, self.orphan_s = map(float, fields[1:5])
+        self.segment_bytes, self.max_tasks, self.first_feed, self.network, *counts = map(int, fields[5:12])
+        ends = [12 + counts[0], 12 + counts[0] + counts[1], 12 + counts[0] + counts[1] + 2 * counts[2]]
+        self.argv = fields[12 : ends[0]]
         self.feeds = [bytes.fromhex(field.decode()) for field in fields[ends[0] : ends[1]]]
         guarded = [os.fsdecode(field) for field in fields[ends[1] : ends[2]]]
         self.guarded = list(zip(guarded[::2], guarded[1::2], strict=True))
@@ -60,19 +81,27 @@ class Spec:
 
 
 class Stop:
-    """The handler of the request to end; passed on to the runner that has the command, when that is another one."""
+    """The handler of the request to end; passed on to the runner that has the command, when that is another one.
+
+    A command in the background is also to end when nobody is left whose it is.
+    """
 
     def __init__(self) -> None:
         self.requested = False
         self.held_claim = -1
+        self.owner = Owner("", 0.0)
+
+    def look(self) -> bool:
+        self.requested = self.requested or self.owner.is_gone()
+        return self.requested
 
     def __call__(self, number: int, frame: object) -> None:
         self.requested = True
         if self.held_claim < 0:
             return
-        for pid, start in _processes(self.held_claim)[:1]:
-            if _started_at(pid) == start:
-                _signal(os.kill, pid, signal.SIGTERM)
+        for pid, start in processes(self.held_claim)[:1]:
+            if started_at(pid) == start:
+                send_signal(os.kill, pid, signal.SIGTERM)
 
 
 class Output:
@@ -103,7 +132,7 @@ class Output:
         try:
             for number in {0, self._number - 1, self._number}:
                 if 0 <= number <= self._number:
-                    _sync(self._path(number))
+                    sync(self._path(number))
         except OSError as err:
             self.errno = self.errno or err.errno or -1
 
@@ -136,9 +165,12 @@ class Child:
         self._poller.register(wake, select.POLLIN)
 
     def has_ended(self) -> bool:
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.status = os.waitstatus_to_exitcode(status) if pid else None
+        while self.status is None:
+            pid, status = os.waitpid(-1, os.WNOHANG)  # others too: what was adopted
+            if not pid:
+                break
+            if pid == self.pid:
+                self.status = os.waitstatus_to_exitcode(status)
         return self.status is not None
 
     def follow(self, seconds: float, stop: Stop | None = None, *, to_the_end_of_output: bool = False) -> None:
@@ -150,9 +182,10 @@ class Child:
         deadline = time.monotonic() + seconds
         while self.is_open if to_the_end_of_output else not self.has_ended():
             left = deadline - time.monotonic()
-            if left <= 0 or (stop is not None and (stop.requested or self._guard.look(self.pid))):
+            if left <= 0 or (stop is not None and (stop.look() or self._guard.look(self.pid))):
                 return
-            for source, _ in self._poller.poll(min(left, self._guard.seconds) * 1000 + 1):
+            pause = min(left, self._guard.seconds, stop.owner.seconds if stop is not None else left)
+            for source, _ in self._poller.poll(pause * 1000 + 1):
                 if source == self._pipe:
                     self._read()
                 else:
@@ -172,11 +205,15 @@ class Child:
         killed, all that is in the sandbox is gone before the sandbox itself ends. Who broke a rule is not asked.
         """
         first = first_child(self.pid) if self._guard.is_on else 0
-        if not self.has_ended() and not self._guard.reason and _signal(os.killpg, first or self.pid, signal.SIGTERM):
+        if (
+            not self.has_ended()
+            and not self._guard.reason
+            and send_signal(os.killpg, first or self.pid, signal.SIGTERM)
+        ):
             self.follow(grace_s)
-        if first and not self.has_ended() and _signal(os.kill, first, signal.SIGKILL):
+        if first and not self.has_ended() and send_signal(os.kill, first, signal.SIGKILL):
             self.follow(SANDBOX_END_S)
-        _signal(os.killpg, self.pid, signal.SIGKILL)
+        send_signal(os.killpg, self.pid, signal.SIGKILL)
         while not self.has_ended():
             self.follow(1.0)
 
@@ -194,96 +231,68 @@ def main() -> int:
     except ValueError:
         return 0  # whoever started this died before it had said what to run
     try:
+        said = detach() if spec.orphan_s else -1
         claim = os.open(f"{job}/claim", os.O_RDWR | os.O_CREAT, 0o600)
-        _lock(claim, stop)
+        _lock(claim, stop, said)
         if os.path.exists(f"{job}/result") or stop.requested:
             return 0
         if os.fstat(claim).st_size:
-            _end_left_over(claim)
+            end_left_over(claim)
             put_right(noted_guarded(job), job)
             return 0
         note_guarded(job, spec.guarded)
-        _take(job, claim)
+        take_claim(job, claim)
     except FileNotFoundError:
         return 0  # the job is done and removed
     except OSError as err:
         print(f"nothing was run: {err.strerror}", file=sys.stderr)
         return 1
     try:
-        _finish(job, _run(job, spec, claim, stop))
+        stop.owner = Owner(job, spec.orphan_s)
+        _finish(job, _run(job, spec, claim, stop, said))
     except OSError as err:
         print(f"what the command came to can not be stored: {err.strerror}", file=sys.stderr)
         return 1
     return 0
 
 
-def _lock(claim: int, stop: Stop) -> None:
-    """Wait for the claim. The system frees it with its holder's end, however that comes: nobody has to look."""
-    try:
-        fcntl.lockf(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # which one depends on the system
+def _lock(claim: int, stop: Stop, said: int) -> None:
+    """Wait for the claim; where somebody waits for the command to begin alone, they are told once it has."""
+    while not try_lock(claim):
+        if said >= 0 and not os.fstat(claim).st_size:
+            time.sleep(0.01)
+            continue
+        if said >= 0:
+            say_begun(said)
         stop.held_claim = claim
         fcntl.lockf(claim, fcntl.LOCK_EX)
         stop.held_claim = -1
+        return
 
 
-def _processes(claim: int) -> list[tuple[int, str]]:
-    """Return (pid, start) of the runner and, once it has begun, of the command, as they stand in the claim."""
-    # By pread: opening and closing the file once more would free the lock.
-    lines = os.pread(claim, READ_BYTES, 0).decode("ascii", "replace").splitlines()
-    pairs = [line.partition(" ") for line in lines]
-    return [(int(pid), start) for pid, _, start in pairs if pid.isdigit() and int(pid) > 1]
+def _run(job: str, spec: Spec, claim: int, stop: Stop, said: int) -> dict[str, float]:
+    """Return what the command came to; with "errno" alone when it could not be started.
 
-
-def _take(job: str, claim: int) -> None:
-    """Write the claim, so that the command counts as begun from here on, also after a loss of power."""
-    reserved = os.open(f"{job}/result.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(reserved, b" " * RESULT_BYTES)
-        os.fsync(reserved)
-        os.write(claim, f"{os.getpid()} {_started_at(os.getpid())}\n".encode())
-        os.fsync(claim)
-        _sync(job)
-        _sync(os.path.dirname(job))
-    except OSError:
-        os.ftruncate(claim, 0)
-        raise
-    finally:
-        os.close(reserved)
-
-
-def _end_left_over(claim: int) -> None:
-    """Kill a command whose runner died: nobody reads its output, and it must not run beside another try."""
-    for pid, start in _processes(claim)[1:]:
-        if start and _started_at(pid) == start:
-            _signal(os.killpg, pid, signal.SIGKILL)
-
-
-def _started_at(pid: int) -> str:
-    """Return when a process started, only good for comparing; "" = there is none, or the system does not tell."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            ticks = file.read().rpartition(")")[2].split()[19]
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return f"{file.read().strip()} {ticks}"
-    except OSError:
-        return ""
-
-
-def _run(job: str, spec: Spec, claim: int, stop: Stop) -> dict[str, float]:
-    """Return what the command came to; with "errno" alone when it could not be started."""
+    Args:
+        said: where it is told that a command in the background was begun; -1 = it is not in the background.
+    """
     started = time.monotonic()
+    adopts = not spec.max_tasks
+    if adopts:
+        adopt_orphans()
     wake, awake = os.pipe()
     os.set_blocking(awake, False)
     signal.set_wakeup_fd(awake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)  # only to be woken
     read_end, write_end = os.pipe()
     guard = Guard(spec.guarded, spec.max_tasks)
-    pid, fault = _spawn(spec, write_end)
+    pid, number = _spawn(spec, write_end)
     os.close(write_end)
-    if fault:
-        return {"errno": fault}
-    _note_command(claim, pid)
+    if number:
+        return {"errno": number}
+    note_command(claim, pid)
+    if said >= 0:
+        say_begun(said)
     output = Output(job, spec.segment_bytes)
     child = Child(pid, read_end, wake, output, guard)
     child.follow(spec.timeout_s, stop)
@@ -292,12 +301,14 @@ def _run(job: str, spec: Spec, claim: int, stop: Stop) -> dict[str, float]:
     if not cut_short:
         child.follow(spec.drain_s, to_the_end_of_output=True)
     child.end(spec.grace_s)
+    if adopts:
+        end_children()
     child.follow(spec.drain_s, to_the_end_of_output=True)
     made = put_right(spec.guarded, job)
-    if said := guard.reason or ("it made what no command may make" if made else ""):
+    if fault := guard.reason or ("it made what no command may make" if made else ""):
         kept = f": {', '.join(made)}, now kept in {aside_of(job)}" if made else ""
         output.write(
-            os.fsencode(f"\n[... this command {'was ended' if cut_short else 'failed'}: {said}{kept} ...]\n")
+            os.fsencode(f"\n[... this command {'was ended' if cut_short else 'failed'}: {fault}{kept} ...]\n")
         )
     output.sync()
     return {
@@ -333,6 +344,8 @@ def _spawn(spec: Spec, output: int) -> tuple[int, int]:
 
 def _become(spec: Spec, output: int) -> None:
     os.setsid()
+    if spec.network >= 0:
+        join_network(spec.network)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python, and that would be inherited
         signal.signal(number, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -362,13 +375,6 @@ def _execute(argv: list[bytes], env: dict[bytes, bytes]) -> None:
     raise fault
 
 
-def _note_command(claim: int, pid: int) -> None:
-    try:
-        os.write(claim, f"{pid} {_started_at(pid)}\n".encode())
-    except OSError:
-        return  # then a command whose runner is killed is not ended with it
-
-
 def _finish(job: str, result: dict[str, float]) -> None:
     text = "{" + ", ".join(f'"{name}": {float(value):g}' for name, value in result.items()) + "}"
     file = os.open(f"{job}/result.new", os.O_WRONLY)
@@ -376,24 +382,7 @@ def _finish(job: str, result: dict[str, float]) -> None:
     os.fsync(file)
     os.close(file)
     os.rename(f"{job}/result.new", f"{job}/result")
-    _sync(job)
-
-
-def _sync(path: str) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _signal(send: "Callable[[int, int], None]", pid: int, number: int) -> bool:
-    """Signal a process or a group, which may outlive its leader; False = there is nobody."""
-    try:
-        send(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+    sync(job)
 
 
 if __name__ == "__main__":

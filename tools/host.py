@@ -10,7 +10,8 @@ from pathlib import Path
 from ..core.effects import Command
 from ..core.errors import ToolError
 from ..core.ports import CommandOutcome
-from .jobs import JobSpec, has_begun, run_job
+from .job_files import has_begun
+from .jobs import JobSpec, run_job, start_job
 from .paths import resolve_inside
 
 _SECRETS = re.compile(
@@ -52,11 +53,21 @@ class HostSandbox:
             ToolError: the program or the working directory does not exist.
             FlowError: the job's folder can not be written.
         """
+        return await run_job(job, self._spec(command, workspace, job))
+
+    async def start(self, command: Command, workspace: Path, job: Path) -> None:
+        """Begin a command in the background; its end ends, on Linux, also what put itself into a session of its own.
+
+        Raises:
+            ToolError, FlowError: as `run`.
+        """
+        await start_job(job, self._spec(command, workspace, job))
+
+    def _spec(self, command: Command, workspace: Path, job: Path) -> JobSpec:
         # A command that was begun may have removed its own folder meanwhile.
         cwd = workspace if has_begun(job) else working_folder(workspace, command.cwd)
         environ = os.environ if self._environ is None else self._environ
-        env = {**scrubbed_env(environ), **command.env}
-        return await run_job(job, JobSpec(command.argv, cwd, env, command.timeout_s))
+        return JobSpec(command.argv, cwd, {**scrubbed_env(environ), **command.env}, command.timeout_s)
 
 
 def working_folder(workspace: Path, cwd: str) -> Path:

@@ -6,33 +6,34 @@ Used by the sandboxes to run a command, and by the effect runner to make a call'
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..configs.dirs import make_private
 from ..core.errors import ConfigError, FlowError, ToolError
-from ..core.ports import CallRef, CommandOutcome
+from ..core.ports import CommandOutcome
+from .command_claim import processes, send_signal, started_at
+from .job_files import HALF_OUTPUT, command_pid, exit_code_of, has_begun, job_result, read_output
 
-MAX_OUTPUT_BYTES = 262_144
-"""Kept of a command's output: half from its head, half from its tail."""
 GRACE_S = 3.0
 """Between the request to end and the kill."""
 DRAIN_S = 0.5
 """How long output is still read once the program has ended: a child in the background may hold the pipe for good."""
-TIMEOUT_EXIT = 124
+ORPHAN_S = 300.0
+"""How long a command in the background waits for somebody to take its run up again, once flow itself was killed."""
 FIRST_FEED = 100
 """Descriptor of the first of a program's feeds; the runner's own are below."""
 
-_HALF = MAX_OUTPUT_BYTES // 2
 _RUNNER = Path(__file__).with_name("command_runner.py")
 _STOP_LIMIT_S = GRACE_S + 5.0
+_SANDBOX_STOP_LIMIT_S = GRACE_S + 15.0
 _LOOK_S = 0.02
 
 
@@ -54,19 +55,23 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """A command as it is given to the system: `cwd` absolute, `env` complete. `confinement`: None = no sandbox."""
+    """A command as it is given to the system.
+
+    Attributes:
+        cwd: absolute.
+        env: complete.
+        confinement: None = no sandbox.
+        network: open descriptor of the network namespace that it is started in; -1 = of this process's own.
+        orphan_s: seconds that it runs on with its run killed; 0 = it is waited for, and needs no run.
+    """
 
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
     timeout_s: float
     confinement: Confinement | None = None
-
-
-def job_folder(jobs: Path, ref: CallRef, attempt: int) -> Path:
-    """Return where the job of a call's attempt lies, made or not; attempts count from 1."""
-    name = hashlib.sha256(f"{ref.agent}\0{ref.call_id}".encode(errors="surrogatepass")).hexdigest()[:32]
-    return jobs / (name if attempt == 1 else f"{name}.{attempt}")
+    network: int = -1
+    orphan_s: float = 0.0
 
 
 def make_job(job: Path) -> None:
@@ -89,12 +94,58 @@ def remove_job(job: Path) -> None:
     shutil.rmtree(job, ignore_errors=True)
 
 
-def has_begun(job: Path) -> bool:
-    """Tell whether the job's command was begun, by whichever process."""
-    try:
-        return (job / "claim").stat().st_size > 0
-    except FileNotFoundError:
-        return False
+async def start_job(job: Path, spec: JobSpec) -> None:
+    """Begin the job's command in the background unless it was begun before, and return once it has begun.
+
+    It outlives this process. It ends by itself, by `stop_jobs`, at its time limit, or ORPHAN_S after the process that
+    `note_owner` named beside it is gone. The folder must exist.
+
+    Raises:
+        ToolError: the command can not be given to a program; one that can not be started shows by its result.
+        FlowError: nothing was run, since the folder can not be written.
+    """
+    if not has_begun(job):
+        await _run_runner(job, spec if spec.orphan_s else replace(spec, orphan_s=ORPHAN_S))
+
+
+def stop_jobs(jobs: Iterable[Path]) -> None:
+    """End the commands of these jobs with all that they started, whoever began them; return once that is done.
+
+    They are asked first, and have GRACE_S to end by themselves. What the runner of one that was killed has left is
+    ended and put right as well.
+    """
+    begun = [job for job in jobs if has_begun(job)]
+    left = begun
+    for look in range(int(_SANDBOX_STOP_LIMIT_S / _LOOK_S)):
+        left = [job for job in left if command_pid(job)]
+        if not left:
+            break
+        if look % 50 == 0:
+            for job in left:
+                _signal_runner(job, signal.SIGTERM)
+        time.sleep(_LOOK_S)
+    for job in left:  # stuck: without its runner the next one ends what it left
+        _signal_runner(job, signal.SIGKILL)
+    for job in begun:
+        if job_result(job) is None:
+            _end_left_over(job)
+
+
+def _end_left_over(job: Path) -> None:
+    """Have a new runner end and put right what one that was killed has left; nothing is begun."""
+    spec = JobSpec(("true",), Path("/"), {}, 1.0)
+    with _started(job, spec) as process:
+        try:
+            process.communicate(_wire(spec), timeout=_SANDBOX_STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _signal_runner(job: Path, number: int) -> None:
+    with open(job / "claim", "rb") as file:
+        for pid, start in processes(file.fileno())[:1]:
+            if started_at(pid) == start:
+                send_signal(os.kill, pid, number)
 
 
 async def run_job(job: Path, spec: JobSpec) -> CommandOutcome:
@@ -108,57 +159,29 @@ async def run_job(job: Path, spec: JobSpec) -> CommandOutcome:
         ToolError: the program can not be started.
         FlowError: nothing was run, or its result is lost, since the folder can not be written.
     """
-    result = _result(job)
+    result = job_result(job)
     if result is None:
         await _run_runner(job, spec)
-        result = _result(job)
+        result = job_result(job)
     if result is None and spec.confinement is not None:
         await _run_runner(job, spec)  # that one was killed: another one puts right what it watched over
     return _outcome(job, spec, result)
-
-
-def read_output(job: Path) -> bytes:
-    """Return what the command has printed, also while it runs; a line says how much of its middle was not kept."""
-    files = {int(path.suffix[1:]): _bytes(path) for path in job.glob("output.[0-9]*")}
-    last = max(files, default=0)
-    head = files.get(0, b"")
-    tail = b"".join(files.get(number, b"") for number in (last - 1, last) if number > 0)[-_HALF:]
-    left_out = last * _HALF + len(files.get(last, b"")) - len(head) - len(tail)
-    if not last or left_out <= 0:
-        return head + tail
-    return head + f"\n[... {left_out:,} bytes of output were not kept ...]\n".encode() + tail
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:  # a running command has printed on meanwhile
-        return b""
-
-
-def _result(job: Path) -> dict[str, float] | None:
-    """Return what the runner wrote at its end; None = it did not come to its end."""
-    try:
-        result: dict[str, float] = json.loads((job / "result").read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return result
 
 
 def _outcome(job: Path, spec: JobSpec, result: dict[str, float] | None) -> CommandOutcome:
     if result is None:
         return CommandOutcome(-1, read_output(job), False, 0.0, ended=False)
     if number := int(result.get("errno", 0)):
-        raise ToolError(_start_fault(spec.argv[0], number))
+        raise ToolError(start_fault(spec.argv[0], number))
     output = read_output(job)
     if number := int(result["output_errno"]):
         output += f"\n[... the output from here on could not be kept: {os.strerror(number)} ...]\n".encode()
-    code, timed_out = int(result["exit_code"]), bool(result["timed_out"])
-    exit_code = TIMEOUT_EXIT if timed_out else 128 - code if code < 0 else code
-    return CommandOutcome(exit_code, output, timed_out, result["seconds"], ended=not result["stopped"])
+    timed_out = bool(result["timed_out"])
+    return CommandOutcome(exit_code_of(result), output, timed_out, result["seconds"], ended=not result["stopped"])
 
 
-def _start_fault(program: str, number: int) -> str:
+def start_fault(program: str, number: int) -> str:
+    """Return why a program could not be started, from the number of the system's error."""
     reason = os.strerror(number)
     if isinstance(OSError(number, reason), (FileNotFoundError, PermissionError, NotADirectoryError)):
         return f"{program!r} can not be run: {reason}."
@@ -214,6 +237,7 @@ def _started(job: Path, spec: JobSpec) -> subprocess.Popen[bytes]:
             bufsize=0,
             cwd="/",
             env=spec.env,  # the command's: what it reads of its parent shall be no more than it was given
+            pass_fds=(spec.network,) if spec.network >= 0 else (),
             start_new_session=True,
         )
     except OSError as err:
@@ -252,12 +276,13 @@ def _wire(spec: JobSpec) -> bytes:
         ToolError: the command can not be passed to a program.
     """
     confinement = spec.confinement or Confinement((), (), 0)
-    numbers = (spec.timeout_s, GRACE_S, DRAIN_S, _HALF, confinement.max_processes, FIRST_FEED)
+    times = (spec.timeout_s, GRACE_S, DRAIN_S, spec.orphan_s)
+    numbers = (HALF_OUTPUT, confinement.max_processes, FIRST_FEED, spec.network)
     counts = (len(spec.argv), len(confinement.feeds), len(confinement.guarded))
     feeds = [feed.hex() for feed in confinement.feeds]
     guarded = [word for path, target in confinement.guarded for word in (str(path), target)]
     env = [f"{name}={value}" for name, value in spec.env.items()]
-    words = (str(spec.cwd), *map(str, (*numbers, *counts)), *spec.argv, *feeds, *guarded, *env)
+    words = (str(spec.cwd), *map(str, (*times, *numbers, *counts)), *spec.argv, *feeds, *guarded, *env)
     try:
         fields = [os.fsencode(word) for word in words]
     except UnicodeEncodeError as err:

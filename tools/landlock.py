@@ -18,7 +18,8 @@ from ..core.effects import Command
 from ..core.errors import ToolError
 from ..core.ports import CommandOutcome
 from .host import scrubbed_env, working_folder
-from .jobs import JobSpec, has_begun, run_job
+from .job_files import has_begun
+from .jobs import JobSpec, run_job, start_job
 from .sandbox_policy import SandboxPolicy
 from .sandbox_view import SandboxView, require_program
 from .seccomp import syscall_filter
@@ -68,6 +69,21 @@ class LandlockSandbox:
             ToolError: the program or the working directory does not exist, or the kernel refuses to confine it.
             FlowError: the job's folder can not be written, or the workspace is no place to be kept in.
         """
+        outcome = await run_job(job, self._spec(command, workspace, job))
+        if outcome.exit_code == 127 and outcome.output.startswith(_SETUP_FAULT):
+            reason = outcome.output.decode("utf-8", "replace").strip().removeprefix(_SETUP_FAULT.decode())
+            raise ToolError(f"the command could not be confined: {reason}.")
+        return outcome
+
+    async def start(self, command: Command, workspace: Path, job: Path) -> None:
+        """Begin a command in the background.
+
+        Raises:
+            ToolError, FlowError: as `run`.
+        """
+        await start_job(job, self._spec(command, workspace, job))
+
+    def _spec(self, command: Command, workspace: Path, job: Path) -> JobSpec:
         cwd = workspace if has_begun(job) else working_folder(workspace, command.cwd)
         policy = self._view.policy(command, workspace, job)
         temporary = job / "tmp"
@@ -76,9 +92,4 @@ class LandlockSandbox:
         if not has_begun(job):
             require_program(command.argv[0], cwd, env.get("PATH", os.defpath))
             temporary.mkdir(mode=0o700, exist_ok=True)
-        spec = JobSpec(landlock_words(policy, temporary, command.argv), cwd, env, command.timeout_s)
-        outcome = await run_job(job, spec)
-        if outcome.exit_code == 127 and outcome.output.startswith(_SETUP_FAULT):
-            reason = outcome.output.decode("utf-8", "replace").strip().removeprefix(_SETUP_FAULT.decode())
-            raise ToolError(f"the command could not be confined: {reason}.")
-        return outcome
+        return JobSpec(landlock_words(policy, temporary, command.argv), cwd, env, command.timeout_s)

@@ -18,7 +18,8 @@ from pathlib import Path
 from ..core.effects import Command
 from ..core.ports import CommandOutcome
 from .host import scrubbed_env, working_folder
-from .jobs import JobSpec, has_begun, run_job
+from .job_files import has_begun
+from .jobs import JobSpec, run_job, start_job
 from .sandbox_policy import SandboxPolicy
 from .sandbox_view import SandboxView, require_program
 
@@ -81,6 +82,17 @@ class SeatbeltSandbox:
             ToolError: the program or the working directory does not exist.
             FlowError: the job's folder can not be written, or the workspace is no place to be kept in.
         """
+        return await run_job(job, self._spec(command, workspace, job))
+
+    async def start(self, command: Command, workspace: Path, job: Path) -> None:
+        """Begin a command in the background.
+
+        Raises:
+            ToolError, FlowError: as `run`.
+        """
+        await start_job(job, self._spec(command, workspace, job))
+
+    def _spec(self, command: Command, workspace: Path, job: Path) -> JobSpec:
         cwd = workspace if has_begun(job) else working_folder(workspace, command.cwd)
         policy = self._view.policy(command, workspace, job)
         temporary = job / "tmp"
@@ -89,4 +101,4 @@ class SeatbeltSandbox:
             require_program(command.argv[0], cwd, env.get("PATH", os.defpath))
             temporary.mkdir(mode=0o700, exist_ok=True)
         argv = (_PROGRAM, "-p", seatbelt_profile(policy, temporary), *command.argv)
-        return await run_job(job, JobSpec(argv, cwd, {**env, "TMPDIR": str(temporary)}, command.timeout_s))
+        return JobSpec(argv, cwd, {**env, "TMPDIR": str(temporary)}, command.timeout_s)

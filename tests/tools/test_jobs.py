@@ -16,17 +16,9 @@ import pytest
 
 from flowloom.core.errors import FlowError, ToolError
 from flowloom.core.ports import CallRef
-from flowloom.tools.command_runner import RESULT_BYTES
-from flowloom.tools.jobs import (
-    MAX_OUTPUT_BYTES,
-    JobSpec,
-    has_begun,
-    job_folder,
-    make_job,
-    read_output,
-    remove_job,
-    run_job,
-)
+from flowloom.tools.command_claim import RESULT_BYTES
+from flowloom.tools.job_files import MAX_OUTPUT_BYTES, has_begun, job_folder, read_output
+from flowloom.tools.jobs import JobSpec, make_job, remove_job, run_job
 
 # A process that runs a job as `flow` does: folder, working directory, shell line.
 STARTER = """
