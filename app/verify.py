@@ -1,15 +1,21 @@
-"""Which command verifies the workspace: the setting, else what is detected and once agreed to."""
+"""Which command verifies the workspace: the setting, else what is detected and once agreed to. A run keeps it."""
 
 from __future__ import annotations
 
+import json
 import shlex
+from pathlib import Path
 
 from ..configs.answers import set_verify
 from ..configs.detect import detect_verify
+from ..configs.dirs import make_private, replace_private
+from ..core.errors import FlowError
 from ..core.questions import Question
 from .context import AppContext, Surface
 
 Command = str | list[str] | None
+
+_KEPT = "verify.json"
 
 
 def verify_command(context: AppContext, surface: Surface, mode: str) -> Command:
@@ -36,3 +42,36 @@ def verify_command(context: AppContext, surface: Surface, mode: str) -> Command:
     agreed = given.choice == "yes"
     set_verify(context.dirs, context.workspace, detected if agreed else "")
     return detected if agreed else None
+
+
+def keep_verify(blobs: Path, command: Command, shown: Command) -> None:
+    """Keep a command with a secret in it beside the run's blobs, for the owner only: the run's row has it masked.
+
+    Args:
+        shown: the command as the row has it; the same = there is nothing to keep.
+
+    Raises:
+        FlowError: it cannot be stored.
+    """
+    if command == shown:
+        return
+    try:
+        make_private(blobs)
+        replace_private(blobs / _KEPT, json.dumps(command).encode())
+    except OSError as err:
+        raise FlowError(f"The verify command cannot be stored in {str(blobs)!r}: {err.strerror}.") from err
+
+
+def kept_verify(blobs: Path, shown: Command) -> Command:
+    """Return the command as it has to run.
+
+    Raises:
+        FlowError: what was kept of it cannot be read.
+    """
+    try:
+        command: Command = json.loads((blobs / _KEPT).read_bytes())
+    except FileNotFoundError:
+        return shown
+    except (OSError, ValueError) as err:
+        raise FlowError(f"The verify command in {str(blobs / _KEPT)!r} cannot be read: {err}.") from err
+    return command

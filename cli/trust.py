@@ -29,8 +29,8 @@ def trust(
 ) -> None:
     """Let files of this repository act: settings, graphs, Python code, agents, instructions, MCP servers.
 
-    Without PATH it lists them, with git hooks, and asks for each at a terminal. A file that changes must be trusted
-    again. Nothing is trusted by --list and --show.
+    Without PATH it lists them, with git hooks, and asks for each at a terminal. Hooks of commits that are trusted run
+    on the commits of flow. A file that changes must be trusted again. Nothing is trusted by --list and --show.
     """
     from ..configs.dirs import find_dirs
     from ..configs.trust import trust_store
@@ -48,7 +48,7 @@ def trust(
         for file in files:
             _trust(store, file, workspace)
     elif options.input_allowed and not (only_look or revoke or options.json):
-        ask_each(store, [item for item in listed(store, files, workspace) if item.file.kind != "hook"])
+        ask_each(store, [item for item in listed(store, files, workspace) if item.file.acts])
     _print(options, store, listed(store, files, workspace), show=show, quiet=wanted is not None and not only_look)
 
 
@@ -61,8 +61,9 @@ def _files(workspace: Path, start: Path, wanted: Path | None, *, revoke: bool) -
     if not wanted.is_dir():
         if not wanted.exists() and not revoke:
             raise UsageError(f"There is no file {str(wanted)!r}.", hint="`flow trust` lists what there is to trust.")
-        known = {file.path.resolve(): file.kind for file in _all(workspace, start)}
-        return [ProjectFile(wanted, known.get(wanted.resolve()) or _kind(wanted))]
+        known = {file.path.resolve(): file for file in _all(workspace, start)}
+        found = known.get(wanted.resolve()) or ProjectFile(wanted, _kind(wanted))
+        return [found._replace(path=wanted)]
     inside = {file.path.absolute(): file for file in (*_all(workspace, start), *_all(wanted.resolve(), wanted))}
     folder = wanted.resolve()
     files = [file for place, file in sorted(inside.items()) if place.is_relative_to(folder)]
@@ -72,10 +73,10 @@ def _files(workspace: Path, start: Path, wanted: Path | None, *, revoke: bool) -
 
 
 def _all(workspace: Path, start: Path) -> list[ProjectFile]:
-    from ..configs.project_files import ProjectFile, project_files
+    from ..configs.project_files import project_files
     from ..tools.hook_files import hook_files
 
-    return [*project_files(workspace, start), *(ProjectFile(path, "hook") for path in hook_files(workspace))]
+    return [*project_files(workspace, start), *hook_files(workspace)]
 
 
 def _kind(path: Path) -> FileKind:
@@ -106,7 +107,7 @@ def _list(items: list[Listed]) -> None:
         return
     for item in items:
         print(f"{item.state:8} {(item.found.sha256 or '-')[:12]:12} {item.line()}")
-    left = [item.file.path for item in items if item.state in ("new", "changed") and item.file.kind != "hook"]
+    left = [item.file.path for item in items if item.state in ("new", "changed") and item.file.acts]
     if left:
         command = trust_command(left[0] if len(left) == 1 else find_workspace(left[0].parent))
         print(

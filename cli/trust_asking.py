@@ -22,7 +22,7 @@ _MEANING: dict[FileKind, str] = {
     "agent": "agent (role, tools and model of a node)",
     "instructions": "instructions (read by every model)",
     "mcp": "MCP servers (programs that are started)",
-    "hook": "git hook (not run by flow)",
+    "hook": "git hook, or a part of one (runs on commits of flow)",
 }
 _MAX_DIFF_LINES = 20_000
 """Of both texts together; comparing more could take minutes on lines that are chosen for it."""
@@ -46,7 +46,8 @@ class Listed:
         link = f" -> {visible(str(self.link))}".replace("\n", "<U+000A>") if self.link is not None else ""
         name = visible(str(self.file.path)).replace("\n", "<U+000A>")
         problem = f": {self.found.problem}" if self.found.problem else ""
-        return f"{name}{link} - {_MEANING[self.file.kind]}{problem}"
+        meaning = _MEANING[self.file.kind] if self.file.acts else "git hook (not run by flow)"
+        return f"{name}{link} - {meaning}{problem}"
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON data; `sha256`, `size_bytes` are null for what cannot be read."""
@@ -116,7 +117,7 @@ def ask_each(store: TrustStore, items: Sequence[Listed]) -> None:
 def ask_before_run(options: CliOptions) -> None:
     """Ask a person, once for each content, about what the repository brings and is not trusted; without one, nothing.
 
-    Hooks are left out: no run starts one, so that trusting them changes nothing in it.
+    Hooks are left out: most runs commit nothing, and one that does says which of them did not run.
     """
     if not options.input_allowed:
         return

@@ -97,6 +97,10 @@ class TrustStore:
         """True when these bytes, just read from the file, are what was trusted."""
         return self._read().trusted.get(_key(file)) == content_hash(content)
 
+    def trusted_hash(self, file: Path) -> str:
+        """Return the SHA-256 hex of the content that is trusted; "" = none is."""
+        return self._read().trusted.get(_key(file), "")
+
     def knows(self, file: Path) -> bool:
         """True when the file was trusted once, with whatever content."""
         return _key(file) in self._read().trusted

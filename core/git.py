@@ -47,9 +47,15 @@ _EVENTS = (
 """Events whose hooks git 2.54 and later also take from settings, where core.hooksPath does not reach them. The
 switches for whole events came with a later version; `own_filters` names single hooks for what lies between."""
 
+
+def events_off(but: Sequence[str] = ()) -> str:
+    """Return the value of GIT_CONFIG_PARAMETERS that switches off the hooks of all events, or of all but these."""
+    return " ".join(f"'hook.{event}.enabled=false'" for event in _EVENTS if event not in but)
+
+
 # git-lfs would fetch over the network what is not here yet.
 ENV = {
-    "GIT_CONFIG_PARAMETERS": " ".join(f"'hook.{event}.enabled=false'" for event in _EVENTS),
+    "GIT_CONFIG_PARAMETERS": events_off(),
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_LITERAL_PATHSPECS": "1",
@@ -134,6 +140,17 @@ def filters_off(filters: Sequence[str]) -> list[tuple[str, str]]:
     off = {name.rpartition(".")[0] + ".required" for name in emptied}
     off |= {name.rpartition(".")[0] + ".enabled" for name in hooks}
     return [*((name, "") for name in emptied), *((name, "false") for name in sorted(off))]
+
+
+def named_hooks_off(folder: Path) -> list[tuple[str, str]]:
+    """Return the settings that switch off the hooks which settings name, the user's own too.
+
+    Raises:
+        UsageError: as `run_git`.
+    """
+    asked = ("config", "--includes", "--null", "--name-only", "--get-regexp", r"^hook\..*\.command$")
+    names = filter(None, os.fsdecode(run_git(folder, *asked).stdout).split("\0"))
+    return [(name.rpartition(".")[0] + ".enabled", "false") for name in sorted(set(names))]
 
 
 def config_env(settings: Sequence[tuple[str, str]]) -> dict[str, str]:

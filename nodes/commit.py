@@ -13,13 +13,16 @@ from ..core.errors import RunFailed, ToolError
 from ..core.events import Noticed, ToolEnded, ToolStarted
 from ..core.ports import CallRef, Owned
 from ..tools.commit import asked, commit_command, commit_id, committed_files, uncommitted
-from .agent_loop import ask_person
+from .asking import ask_person
 from .call import NodeCall, NodeResult, attempts
 from .commit_message import commit_message
 from .deps import NodeDeps
 
 INCLUDE = "include"
 """Value of `yours` that lets a commit hold what the user had changed in its files before the run."""
+
+
+_REASON_CHARS = 1000
 
 
 async def run_commit(call: NodeCall, deps: NodeDeps) -> NodeResult:
@@ -50,7 +53,8 @@ async def _new_commit(call: NodeCall, deps: NodeDeps, ref: CallRef) -> NodeResul
         return NodeResult(_nothing("There is nothing to commit."), "nothing to commit")
     message = commit_message(title, wanted.changes, files, deps.commit_trailer)
     try:
-        command = await asyncio.to_thread(commit_command, deps.toolbox.workspace, message, files)
+        toolbox = deps.toolbox
+        command = await asyncio.to_thread(commit_command, toolbox.workspace, message, files, toolbox.hooks)
         deps.events.emit(call.label, ToolStarted(ref.call_id, "commit", title[:120]))
         result = await deps.toolbox.effects.run(ref, command, "edit", ask_person)
     except ToolError as err:
@@ -60,7 +64,9 @@ async def _new_commit(call: NodeCall, deps: NodeDeps, ref: CallRef) -> NodeResul
         call.label, ToolEnded(ref.call_id, "commit", not result.failed, seconds, text=result.text[-400:])
     )
     if result.failed and result.exit_code is not None:
-        raise RunFailed(f"{call.path}: nothing was committed: {' '.join(result.text.split())[:400]}")
+        made = commit_id(result.text)
+        what = f"{made[:10]} was committed, but the command failed" if made else "nothing was committed"
+        raise RunFailed(f"{call.path}: {what}: {_reason(result.text)}")
     return await _value(call, deps, result)
 
 
@@ -72,6 +78,12 @@ async def _value(call: NodeCall, deps: NodeDeps, result: ToolResult) -> NodeResu
     files = await asyncio.to_thread(committed_files, workspace, commit)
     subject = (await asyncio.to_thread(asked, workspace, "show", "--no-patch", "--format=%s", commit) or "").strip()
     return NodeResult({"commit": commit, "files": files, "text": result.text}, f"{commit[:10]} {subject}"[:120])
+
+
+def _reason(text: str) -> str:
+    """Return what a commit that failed had printed, in one line; of much of it the end, where hooks say why."""
+    line = " ".join(text.split())
+    return line if len(line) <= _REASON_CHARS else f"... {line[-_REASON_CHARS:]}"
 
 
 def _nothing(text: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from ..configs.project_files import read_project_file
 from ..core.errors import UsageError
 from ..core.git import run_git
 from ..core.texts import HEAD_BYTES, decode
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 DENIAL_FILES = (".flowignore", ".aiignore", ".clineignore")
 """They stand in the workspace's root and hold lines of .gitignore syntax."""
+MAX_RULES_BYTES = 100_000
+"""Of one ignore file. A larger one that denies stops what would read; every line costs time for each path."""
 MAX_FILE_BYTES = 2_000_000
 MAX_FILES = 20_000
 
@@ -79,11 +82,14 @@ class TextContent:
 
 
 class Denials:
-    """The rules of the denial files: what no agent may read or write."""
+    """The rules of the denial files: what no agent may read or write.
+
+    Raises:
+        UsageError: one of them is there and can not be used: without its rules nothing may be read.
+    """
 
     def __init__(self, workspace: Path) -> None:
-        files = [name for name in DENIAL_FILES if (workspace / name).is_file()]
-        self._specs = [(name, _read_spec(workspace / name)) for name in files]
+        self._specs = [(name, _denials_of(workspace / name)) for name in denial_files(workspace)]
 
     def denied_by(self, path: str) -> str:
         """Return the name of the denial file that names this workspace-relative posix path; "" = allowed."""
@@ -107,6 +113,31 @@ class Denials:
         texts = [rule.regex.pattern for rule in rules if isinstance(rule, RegexPattern) and rule.regex is not None]
         # Groups have the same name in each rule, which one pattern can not hold.
         return re.compile("|".join(re.sub(r"\(\?P<\w+>", "(?:", text) for text in texts) or "(?!)")
+
+
+def denial_files(workspace: Path) -> list[str]:
+    """Return the names of the denial files that are there, whatever they are."""
+    return [name for name in DENIAL_FILES if os.path.lexists(workspace / name)]
+
+
+def _denials_of(path: Path) -> GitIgnoreSpec:
+    """Raises: UsageError: the file can not be used."""
+    try:
+        return _read_spec(path)
+    except OSError as err:
+        raise UsageError(
+            f"{str(path)!r} can not be used: {err.strerror}. What it denies is not known, so nothing is read.",
+            hint=f"Make it a file of at most {MAX_RULES_BYTES:,} bytes that can be read, or remove it.",
+        ) from err
+
+
+def require_rules(workspace: Path) -> None:
+    """Return when the denial files of a workspace can be used.
+
+    Raises:
+        UsageError: as `Denials`.
+    """
+    Denials(workspace)
 
 
 def list_files(workspace: Path, max_file_bytes: int = MAX_FILE_BYTES, max_files: int = MAX_FILES) -> Listing:
@@ -205,7 +236,8 @@ def _walk(workspace: Path) -> Iterator[str]:
         base = Path(folder).relative_to(workspace).as_posix()
         prefix = "" if base == "." else f"{base}/"
         if ".gitignore" in names and not os.path.islink(Path(folder) / ".gitignore"):  # git follows none either
-            rules[prefix] = _read_spec(Path(folder) / ".gitignore")
+            with suppress(OSError):  # a pipe, or too large: it takes nothing out of the listing
+                rules[prefix] = _read_spec(Path(folder) / ".gitignore")
         for name in names:
             if not _ignored(rules, prefix + name):
                 yield prefix + name
@@ -229,12 +261,21 @@ def _ignored(rules: dict[str, GitIgnoreSpec], path: str) -> bool:
     return False
 
 
+def ignores(file: Path, path: str) -> bool:
+    """Tell whether an ignore file names a path beside it; one that is not there or can not be used names nothing."""
+    try:
+        return _read_spec(file).match_file(path)
+    except OSError:
+        return False
+
+
 def _read_spec(path: Path) -> GitIgnoreSpec:
+    """Raises: OSError: it can not be read, is no regular file or too large; `strerror` says which."""
     from pathspec import GitIgnoreSpec
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
     patterns = []
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+    for line in read_project_file(path, MAX_RULES_BYTES).decode("utf-8-sig", "replace").splitlines():
         # A line that is no pattern matches nothing, as in git.
         with suppress(ValueError, re.error):
             patterns.append(GitIgnoreSpecPattern(line))

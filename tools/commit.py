@@ -6,33 +6,24 @@ commit of flow again.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..core.effects import Command
 from ..core.errors import ToolError
-from ..core.git import ENV, SETTINGS, config_env, filters_off, own_filters, run_git
+from ..core.git import ENV, SETTINGS, config_env, events_off, filters_off, named_hooks_off, own_filters, run_git
+from ..core.ports import HookTrust
+from . import commit_script as script
+from .commit_script import COMMIT_NAME, COMMIT_SCRIPT, HOOKED_NAME
+from .hook_files import CommitHooks, commit_hooks
 
 TIMEOUT_S = 60.0
-COMMIT_NAME = "flow-commit"
-"""The script's name for itself, by which a command is known as a commit of flow."""
-
-# A constant: everything else is only ever an argument of it. Its settings come by the environment, so that the
-# command a person is shown stays readable. Begun a second time after a kill, it finds its commit and says so.
-COMMIT_SCRIPT = (
-    "parent=$1; message=$2; remark=$3; shift 3; head=$(git rev-parse --verify --quiet HEAD)\n"
-    'if [ "$head" = "$parent" ]; then\n'
-    '  git update-index --add --remove --replace -- "$@" || exit 1\n'
-    '  git commit --only --no-gpg-sign --no-verify --cleanup=whitespace --message="$message" -- "$@" || exit 1\n'
-    'elif [ "$(git rev-parse --verify --quiet HEAD^)" != "$parent" ] ||'
-    ' [ "$(git show --no-patch --encoding=UTF-8 --format=%B HEAD)" != "$message" ]; then\n'
-    '  echo "HEAD has moved meanwhile; nothing was committed."; exit 1\n'
-    "fi\n"
-    'printf "%s\\ncommit %s\\n" "$remark" "$(git rev-parse HEAD)"'
-)
+HOOKS_TIMEOUT_S = 660.0
+"""Of a commit with hooks: ten minutes for those before it, and one for post-commit."""
 
 _MAX_NAMES_BYTES = 1_000_000
 """Of the names on one command line; the system takes about twice as much."""
@@ -43,6 +34,7 @@ _UNDER_WAY = {
     "rebase-merge": "rebase",
     "rebase-apply": "rebase",
 }
+_SETTINGS = (*SETTINGS, ("i18n.commitEncoding", "UTF-8"))
 _COMMIT_LINE = re.compile(r"commit ([0-9a-f]{40,64})")
 
 
@@ -53,11 +45,21 @@ class PlannedCommit(NamedTuple):
     message: str
     files: tuple[str, ...]
 
+    @property
+    def mark(self) -> str:
+        """What the reflog calls this commit where hooks run, since they may change its message."""
+        facts = "\0".join((self.parent, self.message, *self.files))
+        return f"{COMMIT_NAME} {hashlib.sha256(os.fsencode(facts)).hexdigest()[:12]}"
 
-def commit_command(workspace: Path, message: str, paths: Sequence[str]) -> Command:
+
+def commit_command(workspace: Path, message: str, paths: Sequence[str], hooks: HookTrust | None = None) -> Command:
     """Return the command that commits these files and folders, as far as they hold something to commit.
 
-    Its output ends with the line "commit HASH". Hooks of the repository do not run.
+    Its output ends with the line "commit HASH". Trusted hooks of the repository run, and may refuse the commit; the
+    others are left out, which is told.
+
+    Args:
+        hooks: which hooks may run; None = none.
 
     Raises:
         ToolError: nothing to commit, no message, or the repository is in no state for it.
@@ -78,21 +80,66 @@ def commit_command(workspace: Path, message: str, paths: Sequence[str]) -> Comma
         raise ToolError(f"{len(files):,} files are too many for one commit by this tool. Give fewer paths.")
     env, remark = _identity(workspace)
     parent = (asked(workspace, "rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
-    argv = ("sh", "-c", COMMIT_SCRIPT, COMMIT_NAME, parent, message, remark, *files)
-    settings = (*SETTINGS, ("i18n.commitEncoding", "UTF-8"))
-    return Command(argv, TIMEOUT_S, env={**ENV, **env, **config_env(settings)}, category="edit")
+    planned = PlannedCommit(parent, message, tuple(files))
+    found = commit_hooks(workspace, hooks)
+    if found is None:
+        return _command(planned, remark, env)
+    if found.left_out:
+        remark = "\n".join(filter(None, (remark, _left_out(found.left_out))))
+        if hooks is not None:
+            hooks.left_out(found.left_out)
+    return _hooked(workspace, planned, remark, env, found) if found.events else _command(planned, remark, env)
+
+
+def _command(planned: PlannedCommit, remark: str, env: Mapping[str, str]) -> Command:
+    argv = ("sh", "-c", COMMIT_SCRIPT, COMMIT_NAME, planned.parent, planned.message, remark, *planned.files)
+    return Command(argv, TIMEOUT_S, env={**ENV, **env, **config_env(_SETTINGS)}, category="edit")
+
+
+def _hooked(
+    workspace: Path, planned: PlannedCommit, remark: str, env: Mapping[str, str], hooks: CommitHooks
+) -> Command:
+    argv = ("sh", "-c", COMMIT_SCRIPT, HOOKED_NAME, planned.parent, planned.message, remark, *planned.files)
+    algorithm = (asked(workspace, "rev-parse", "--show-object-format") or "").strip()
+    own = {
+        "GIT_CONFIG_PARAMETERS": events_off(but=hooks.events),
+        "GIT_REFLOG_ACTION": planned.mark,
+        script.FOLDER: str(hooks.folder),
+        script.NAMES: " ".join(hooks.events),
+        script.FILES: "\n".join(map(str, hooks.files)),
+        script.IDS: "\n".join(hooks.ids(algorithm or "sha1")),
+    }
+    settings = config_env([*_SETTINGS, *named_hooks_off(workspace)])
+    whole_env = {**ENV, **env, **settings, **own}
+    return Command(argv, HOOKS_TIMEOUT_S, env=whole_env, category="edit", read_only=hooks.needed())
+
+
+def _left_out(events: Sequence[str]) -> str:
+    return f"(hooks that are not trusted did not run: {', '.join(events)}; `flow trust` lets a person trust them)"
+
+
+def hooks_of(command: Command) -> list[str]:
+    """Return the events whose hooks a commit's command runs; [] = none, or it is no commit of flow."""
+    is_hooked = len(command.argv) > 3 and command.argv[3] == HOOKED_NAME
+    return command.env.get(script.NAMES, "").split() if is_hooked else []
 
 
 def planned_commit(argv: Sequence[str]) -> PlannedCommit | None:
     """Return what a journaled command was to commit; None = it is no commit of flow."""
-    if len(argv) < 8 or argv[0] != "sh" or argv[3] != COMMIT_NAME:
+    if len(argv) < 8 or argv[0] != "sh" or argv[3] not in (COMMIT_NAME, HOOKED_NAME):
         return None  # the script itself may be an older one
     return PlannedCommit(argv[4], argv[5], tuple(argv[7:]))
 
 
 def commit_id(output: str) -> str:
-    """Return the commit, in full hex, that the output of a commit's command names; "" = none was made."""
-    found = _COMMIT_LINE.fullmatch(output.rstrip().rpartition("\n")[2])
+    """Return the commit, in full hex, that the output of a commit's command names; "" = none was made.
+
+    Behind it may stand only what the runner of commands adds, when a hook made something that no command may make.
+    """
+    lines = output.rstrip().split("\n")
+    while len(lines) > 1 and (not lines[-1] or lines[-1].startswith("[... this command ")):
+        lines.pop()
+    found = _COMMIT_LINE.fullmatch(lines[-1])
     return found[1] if found else ""
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..core.effects import Command
 from ..core.errors import FlowError, ToolError
-from ..retrieval.files import DENIAL_FILES, Denials
+from ..retrieval.files import Denials, denial_files
 from .git_folders import HookFolders, Repository, read_repository
 from .sandbox_policy import GIT_PRIVATE, PROTECTED_NAMES, Guarded, Limits, SandboxPolicy
 
@@ -55,7 +55,7 @@ class SandboxOptions:
     """What a person decided, from the settings. All paths are absolute.
 
     Attributes:
-        network: whether every command may use the network, whatever it says itself.
+        network: whether a command that says nothing about it may use the network.
         readable: files and folders outside that may be read; a folder in the workspace becomes read-only.
         writable: files and folders outside that may be written.
         home: paths below the home folder that may be read.
@@ -111,10 +111,13 @@ class SandboxView:
             )
         repository = read_repository(workspace, self._hooks)
         commits = command.category == "edit"
-        network = command.network or self._options.network
+        network = self._options.network if command.network is None else command.network
         readable = [*self._machine, *self._around(repository, workspace), *(_resolver_files() if network else ())]
         writable = [*self._options.writable, *(repository.outer if commits else ())]
         read_only, guarded = _protected(workspace, repository, commits)
+        inside, outside = self._needed(command, workspace, (*readable, *repository.outer))
+        read_only += inside
+        readable += outside
         own = self._own_folders((workspace, *readable, *writable), job)
         hidden = [
             *_denied(workspace),
@@ -178,6 +181,20 @@ class SandboxView:
             path = above if is_environment or folder.name == "shims" else folder
             if path.is_dir() and not self._is_private(Path(os.path.realpath(path))):
                 yield path
+
+    def _needed(self, command: Command, workspace: Path, shown: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+        """Return the files that the command asks for: those in the workspace, and those outside."""
+        inside, outside = [], []
+        for path in map(Path, command.read_only):
+            is_inside = path.is_relative_to(workspace)
+            # Where the folder is seen a link is seen as well, and nothing can be mounted over one.
+            if path.is_symlink() and (is_inside or any(path.is_relative_to(each) for each in shown)):
+                continue
+            if is_inside:
+                inside.append(path)
+            elif path.is_file() and not self._is_private(path):
+                outside.append(path)
+        return inside, outside
 
     def _is_private(self, path: Path) -> bool:
         """Tell whether a folder holds the home folder, or is or holds one of Flowloom's own, or lies in it."""
@@ -264,7 +281,7 @@ def _denied(workspace: Path) -> list[Path]:
 
     A folder that can not be read is taken out as a whole: a command could make it readable again.
     """
-    if not any((workspace / name).is_file() for name in DENIAL_FILES):
+    if not denial_files(workspace):
         return []
     denials = Denials(workspace)
     found: list[str] = []

@@ -3,10 +3,14 @@ how much of a command's output a person sees."""
 
 from __future__ import annotations
 
+import os
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
+from ..configs.workspace import find_workspace
 from .shell_parse import SimpleCommand, parse_line
 from .shell_programs import table
 from .shell_words import Word
@@ -26,6 +30,10 @@ _GIT_EDITORS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "gui": ((), "use git status and git diff"),
     "citool": ((), "use git commit -m"),
 }
+_STAGING = frozenset({"add", "stage", "commit"})
+_HARMLESS = frozenset({"--dry-run", "--help", "-h"})
+_STAGES_FIRST = re.compile(r"\s*(?:cd\s+([^\s;&|$`'\"]+)\s*&&\s*)?git\s+(?:add|stage|commit)\s")
+"""The beginning of a line that is not taken apart, such as one with a message from a here-document."""
 _COMMIT_MESSAGE = ("-m", "-F", "-C", "--message", "--file", "--reuse-message", "--no-edit", "--fixup", "--dry-run")
 
 
@@ -92,12 +100,71 @@ def interactive_hint(line: str) -> str:
     return ""
 
 
+def commit_hint(line: str, workspace: Path, tool: str) -> str:
+    """Return what to do in place of a line that stages or commits in the workspace's own repository, whose data no
+    command may write; "" = it does not, or that can not be told.
+
+    Args:
+        workspace: absolute, resolved.
+        tool: the name under which the model has the tool git; "" = it does not have it.
+    """
+    if not _stages_here(line, workspace):
+        return ""
+    if tool:
+        return f"commands do not write to .git: use the tool {tool} with action commit, which needs no git add."
+    return "commands do not write to .git: leave the files changed as they are, and commits to the user."
+
+
+def _stages_here(line: str, workspace: Path) -> bool:
+    parsed = parse_line(line)
+    if parsed.fault:
+        begun = _STAGES_FIRST.match(line)
+        return begun is not None and _is_own(workspace / (begun[1] or ""), workspace)
+    folder: Path | None = workspace
+    for command in parsed.commands:
+        if not command.words:
+            continue
+        program, *rest = command.words
+        name = posixpath.basename(program.text)
+        if name in ("cd", "pushd", "popd"):
+            folder = folder / rest[0].text if folder and len(rest) == 1 and rest[0].fixed else None
+        elif name == "git":
+            action, place, options = _git_action(rest, folder)
+            if action in ("init", "clone") or any(word.text.startswith("GIT_") for word in command.assignments):
+                return False  # what comes after it may be meant for another repository
+            if action in _STAGING and not _HARMLESS & options and place and _is_own(place, workspace):
+                return True
+    return False
+
+
+def _git_action(rest: Sequence[Word], folder: Path | None) -> tuple[str, Path | None, set[str]]:
+    """Return git's command, the folder it works in (None = not known) and what follows the command."""
+    words = iter(rest)
+    for word in words:
+        if word.text == "-C":
+            other = next(words, None)
+            folder = folder / other.text if folder and other is not None and other.fixed else None
+        elif word.text == "-c":
+            next(words, None)
+        elif word.text.startswith(("--git-dir", "--work-tree")):
+            folder = None
+        elif not word.text.startswith("-"):
+            return word.text, folder, {each.text for each in words}
+    return "", folder, set()
+
+
+def _is_own(folder: Path, workspace: Path) -> bool:
+    root = find_workspace(workspace)
+    inner = Path(os.path.normpath(folder))
+    return (root / ".git").exists() and find_workspace(inner) == root
+
+
 def _hint(command: SimpleCommand, *, is_fed: bool, is_piped_on: bool) -> str:
     texts = [word.text for word in command.words]
     program, rest = posixpath.basename(texts[0]), texts[1:]
     known = table().interactive
     if program in known["editor"] and not _runs_in_batch(program, rest):
-        return f"{program} waits for a person: edit files with edit_file or write_file."
+        return f"{program} waits for a person: edit files with your tools for that."
     if program in known["pager"] and not is_piped_on and program not in ("man", "info"):
         return f"{program} waits for a person: use cat, head or sed -n."
     if program in known["screen"] and not (program == "top" and any(part.startswith("-b") for part in rest)):

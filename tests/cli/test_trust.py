@@ -156,6 +156,52 @@ def test_hooks_are_listed_where_git_would_look_for_them(flow: Flow, make_repo: A
     assert "flow trust" not in flow("-C", str(repo), "trust").err
 
 
+def make_hook(path: Path, text: str = "#!/bin/sh\n") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def hooks(flow: Flow, repo: Path) -> dict[str, tuple[str, bool]]:
+    """Return state of each hook, and whether its line says that it runs."""
+    listed = json.loads(flow("-C", str(repo), "trust", "-o", "json").out)
+    lines = flow("-C", str(repo), "trust", "--list").out.splitlines()
+    return {
+        os.path.relpath(file["path"], repo.resolve()): (
+            file["state"],
+            any(file["path"] in line and "runs on commits of flow" in line for line in lines),
+        )
+        for file in listed
+        if file["kind"] == "hook"
+    }
+
+
+def test_hooks_of_commits_are_told_apart_from_those_that_never_run(flow: Flow, make_repo: Any) -> None:
+    repo = make_repo({"a": "x", ".git/hooks/common": "x", ".git/hooks/unused": "x"})
+    make_hook(repo / ".git/hooks/pre-commit", "#!/bin/sh\n. $(dirname $0)/common\n")
+    make_hook(repo / ".git/hooks/pre-push")
+    assert hooks(flow, repo) == {
+        ".git/hooks/common": ("new", True),
+        ".git/hooks/pre-commit": ("new", True),
+        ".git/hooks/pre-push": ("new", False),
+    }
+    assert "then: flow trust" in flow("-C", str(repo), "trust").err
+    assert flow("-C", str(repo), "trust", ".git/hooks/pre-commit").code == 0
+    assert flow("-C", str(repo), "trust", ".git/hooks/common").code == 0
+    assert hooks(flow, repo)[".git/hooks/pre-commit"] == ("trusted", True)
+    assert "then: flow trust" not in flow("-C", str(repo), "trust").err
+
+
+def test_hooks_that_a_setting_switches_off_are_listed_as_not_run(flow: Flow, make_repo: Any, tmp_path: Path) -> None:
+    repo = make_repo({"a": "x"})
+    make_hook(repo / ".git/hooks/pre-commit")
+    make_hook(tmp_path / "mine/pre-commit")
+    subprocess.run(["git", "config", "core.hooksPath", str(tmp_path / "mine")], cwd=repo, check=True)
+    assert hooks(flow, repo) == {".git/hooks/pre-commit": ("new", False), "../mine/pre-commit": ("new", True)}
+    line = next(line for line in flow("-C", str(repo), "trust").out.splitlines() if "mine" in line)
+    assert "->" not in line
+
+
 def test_instructions_of_a_subfolder_are_listed_when_working_there(flow: Flow, files: Path) -> None:
     (files / "pkg").mkdir()
     (files / "pkg" / "AGENTS.md").write_text("x")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowloom.core.errors import UsageError
 from flowloom.retrieval.files import Denials, Skipped, TextContent, list_files, read_text, split_lines
 
 MakeTree = Callable[[Mapping[str, str | bytes]], Path]
@@ -160,6 +161,36 @@ def test_a_denied_folder_denies_what_lies_in_it(make_tree: MakeTree) -> None:
     assert denials.denied_by("a/private/b/c.txt") == ".flowignore"
     assert denials.denied_by("private/open.txt") == ".flowignore"
     assert denials.denied_by("private.txt") == ""
+
+
+def _unusable(path: Path, kind: str) -> None:
+    match kind:
+        case "large":
+            path.write_text("a.txt\n" * 20_000)
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case _:
+            path.symlink_to(kind)
+
+
+@pytest.mark.parametrize("name", [".flowignore", ".aiignore", ".clineignore"])
+@pytest.mark.parametrize("kind", ["large", "pipe", "folder", "gone", "/dev/zero"])
+def test_a_denial_file_that_can_not_be_used_lets_nothing_be_read(make_tree: MakeTree, name: str, kind: str) -> None:
+    tree = make_tree({"a.txt": ""})
+    _unusable(tree / name, kind)
+    for read in (Denials, list_files):
+        with pytest.raises(UsageError, match=rf"{name}' can not be used: .+nothing is read") as refused:
+            read(tree)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["large", "pipe"])
+def test_a_gitignore_that_can_not_be_used_outside_of_git_takes_nothing_out(make_tree: MakeTree, kind: str) -> None:
+    tree = make_tree({"a.txt": ""})
+    _unusable(tree / ".gitignore", kind)
+    assert "a.txt" in _paths(tree)
 
 
 def test_a_binary_file_is_told_apart(make_tree: MakeTree) -> None:

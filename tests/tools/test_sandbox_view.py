@@ -235,3 +235,24 @@ def test_job_folders_in_the_workspace_are_hidden(workspace: Path, home: Path) ->
 def test_the_network_comes_from_the_command_or_the_settings(workspace: Path, home: Path) -> None:
     assert not policy(workspace, home).network
     assert policy(workspace, home, network=True).network
+    view = SandboxView(SandboxOptions(network=True), {"HOME": str(home), "PATH": ""})
+    for said, has in ((None, True), (True, True), (False, False)):
+        command = Command(("true",), 1.0, network=said)
+        assert view.policy(command, workspace, workspace.parent / "jobs" / "j").network is has
+
+
+def test_what_a_command_asks_for_is_read_only_inside_and_shown_outside_but_never_ours(
+    workspace: Path, home: Path, tmp_path: Path
+) -> None:
+    for folder, name in ((workspace, "scripts/check"), (tmp_path, "hooks/pre-commit"), (home, "flow/data/x")):
+        put(folder, name)
+    (workspace / "link").symlink_to("scripts/check")
+    needed = [workspace / "scripts/check", workspace / "link", tmp_path / "hooks/pre-commit", home / "flow/data/x"]
+    command = Command(("true",), 1.0, category="edit", read_only=tuple(map(str, needed)))
+    view = SandboxView(SandboxOptions(private=(home / "flow",)), {"HOME": str(home), "PATH": "/usr/bin"})
+    found = view.policy(command, workspace, home / "flow/jobs/1")
+    assert workspace / "scripts/check" in found.read_only
+    assert workspace / "link" not in found.read_only
+    assert workspace / "scripts" in found.pinned
+    assert tmp_path / "hooks/pre-commit" in found.readable
+    assert home / "flow/data/x" not in found.readable

@@ -1,13 +1,16 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from flowloom.tools.shell_advice import display_of, interactive_hint
+from flowloom.tools.shell_advice import commit_hint, display_of, interactive_hint
 
 
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
-        ("vim a.py", "edit_file"),
-        ("cd src && nano x", "edit_file"),
+        ("vim a.py", "with your tools"),
+        ("cd src && nano x", "with your tools"),
         ("less log.txt", "use cat"),
         ("top", "terminal"),
         ("python", "waits for lines"),
@@ -28,7 +31,7 @@ from flowloom.tools.shell_advice import display_of, interactive_hint
         ("tail -n 5 --follow log.txt", "never ends"),
         ("crontab -e", "editor"),
         ("docker run -it alpine sh", "-it"),
-        ("make && vim x", "edit_file"),
+        ("make && vim x", "with your tools"),
     ],
 )
 def test_a_program_that_waits_for_a_person_gets_a_hint(line: str, hint: str) -> None:
@@ -94,3 +97,51 @@ def test_a_command_that_ends_by_itself_gets_none(line: str) -> None:
 )
 def test_the_table_says_how_much_of_the_output_is_shown(line: str, display: str) -> None:
     assert display_of(line) == display
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git add .",
+        "git commit -m x",
+        "pytest && git add -A && git commit -qm x",
+        "cd sub && git commit -am 'x y'",
+        "git -C sub -c a=b commit",
+        "(cd sub; git stage a.txt)",
+        "git add -A && git commit -m \"$(cat <<'EOF'\nx\nEOF\n)\"",
+        "cd sub && git commit -F - <<'EOF'\nx\nEOF",
+    ],
+)
+def test_staging_and_commits_in_the_workspace_are_led_to_the_tool_for_that(make_repo: Any, line: str) -> None:
+    repo = make_repo({"a.txt": "", "sub/b.txt": ""}).resolve()
+    assert "use the tool Git with action commit" in commit_hint(line, repo, "Git")
+    assert "commits to the user" in commit_hint(line, repo, "")
+    absolute = line.replace("cd sub", f"cd {repo}/sub").replace("-C sub", f"-C {repo}/sub")
+    assert commit_hint(absolute, repo, "Git")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git status",
+        "git commit --dry-run",
+        "git add --help",
+        "echo git commit -m x",
+        "cd /tmp && git init -q && git add . && git commit -m x",
+        "cd nested && git commit -am x",
+        "git -C nested add .",
+        "git init x; cd x; git add .",
+        'cd "$where" && git add .',
+        "GIT_DIR=/tmp/x git add .",
+        "git --git-dir=/tmp/x/.git commit -m x",
+        "cat > notes.sh <<'EOF'\ngit commit -m x\nEOF",
+    ],
+)
+def test_other_lines_and_other_repositories_are_left_alone(make_repo: Any, line: str) -> None:
+    repo = make_repo({"a.txt": ""}).resolve()
+    (repo / "nested/.git").mkdir(parents=True)
+    assert commit_hint(line, repo, "git") == ""
+
+
+def test_without_a_repository_nothing_is_said(tmp_path: Path) -> None:
+    assert commit_hint("git add .", tmp_path.resolve(), "git") == ""
