@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -99,9 +99,22 @@ def _meant(name: str, properties: Schema) -> str | None:
         return near
     plain = plain_name(name)
     for ours, others in ALIASES.items():
-        if ours in properties and (name in others or (plain and plain in map(plain_name, others))):
-            return ours
+        known = (ours, *others)
+        if (name in known or (plain and plain in map(plain_name, known))) and (shown := _shown(known, properties)):
+            return shown
     return None
+
+
+def _shown(known: Sequence[str], properties: Schema) -> str:
+    """Return under which of an argument's names a tool has it; "" = it does not.
+
+    Ours first; a tool shown under another agent's names has one of the others, which is ours of no other argument.
+    """
+    found = [name for name in known if name in properties]
+    if known[0] in found:
+        return known[0]
+    others = [name for name in found if name not in ALIASES]
+    return others[0] if len(others) == 1 else ""
 
 
 def _renamed_inside(value: Any, schema: Schema) -> Any:

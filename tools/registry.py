@@ -9,6 +9,7 @@ from ..core.errors import UsageError
 from ..core.tool import ToolSpec
 from . import (
     apply_patch,
+    background,
     bash,
     edit_file,
     git,
@@ -16,6 +17,7 @@ from . import (
     grep,
     multi_edit,
     read_file,
+    remember,
     run_code,
     search_code,
     spawn_agent,
@@ -38,6 +40,8 @@ _MODULES = (
     multi_edit,
     apply_patch,
     run_code,
+    background,
+    remember,
 )
 
 TOOLS: Mapping[str, ToolSpec] = MappingProxyType({module.TOOL.name: module.TOOL for module in _MODULES})

@@ -7,51 +7,63 @@ import pytest
 from rs_bpe.bpe import openai
 
 from flowloom.core.errors import UsageError
+from flowloom.core.messages import ToolDef
 from flowloom.core.tool import ToolSpec
 from flowloom.tools import prompt_text
+from flowloom.tools.profiles import profiles, tool_names
 from flowloom.tools.registry import TOOLS, toolset
 from flowloom.tools.spawn_agent import CHILD_TOOLS
 
 CODER = ("read_file", "edit_file", "write_file", "bash", "grep", "glob", "spawn_agent")
 READER = ("read_file", "grep", "glob", "search_code")
 MARGIN = 1.1
+PROFILES = ("", *profiles())
 
 
 def tokens(text: str) -> float:
     return float(openai.cl100k_base().count(text)) * MARGIN
 
 
-def wire(spec: ToolSpec) -> str:
-    shown = spec.definition()
-    function = {"name": shown.name, "description": shown.description, "parameters": shown.parameters}
+def shown(spec: ToolSpec, profile: str) -> ToolDef:
+    return tool_names(profile).definition(spec.definition())
+
+
+def wire(spec: ToolSpec, profile: str) -> str:
+    tool = shown(spec, profile)
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return json.dumps({"type": "function", "function": function}, ensure_ascii=False)
 
 
 def test_every_tool_is_listed_under_its_name() -> None:
     assert all(name == spec.name for name, spec in TOOLS.items())
-    assert set(TOOLS) == {*CODER, "search_code", "git", "todo", "multi_edit", "apply_patch", "run_code"}
+    named = {"search_code", "git", "todo", "multi_edit", "apply_patch", "run_code", "background", "remember"}
+    assert set(TOOLS) == {*CODER, *named}
 
 
 def test_every_description_has_a_file_and_every_file_a_tool() -> None:
     files = {path.stem for path in (Path(prompt_text.__file__).parent / "prompts").glob("*.md")}
-    assert files == set(TOOLS)
+    assert {name for name in files if "." not in name} == set(TOOLS)
 
 
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", TOOLS)
-def test_a_description_has_at_most_25_words(name: str) -> None:
-    assert 0 < len(TOOLS[name].description.split()) <= 25
+def test_a_description_has_at_most_25_words(name: str, profile: str) -> None:
+    assert 0 < len(shown(TOOLS[name], profile).description.split()) <= 25
 
 
-def test_the_coder_s_descriptions_stay_within_150_tokens() -> None:
-    assert sum(tokens(spec.description) for spec in toolset(CODER)) <= 150
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_coder_s_descriptions_stay_within_150_tokens(profile: str) -> None:
+    assert sum(tokens(shown(spec, profile).description) for spec in toolset(CODER)) <= 150
 
 
-def test_the_coder_s_tools_stay_within_700_tokens() -> None:
-    assert sum(tokens(wire(spec)) for spec in toolset(CODER)) <= 700
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_coder_s_tools_stay_within_700_tokens(profile: str) -> None:
+    assert sum(tokens(wire(spec, profile)) for spec in toolset(CODER)) <= 700
 
 
-def test_a_reader_s_tools_stay_within_450_tokens() -> None:
-    assert sum(tokens(wire(spec)) for spec in toolset(READER)) <= 450
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_reader_s_tools_stay_within_450_tokens(profile: str) -> None:
+    assert sum(tokens(wire(spec, profile)) for spec in toolset(READER)) <= 450
 
 
 @pytest.mark.parametrize("name", TOOLS)
