@@ -192,6 +192,13 @@ async def _check_models(settings: Settings) -> list[Check]:
             checks.append(Check("model", "ok", f"{choose_allowed(settings, info, wanted)} for {roles}", "", "model"))
         except (ModelUnavailable, Denied) as err:
             checks.append(Check("model", "fail", err.message, err.hint, "model"))
+    for name in dict.fromkeys(settings.models.all_fallbacks()):
+        try:
+            checks.append(Check("fallback", "ok", choose_allowed(settings, info, name), "", "model"))
+        except ModelUnavailable as err:
+            checks.append(Check("fallback", "warn", err.message, err.hint, "model"))
+        except Denied as err:
+            checks.append(Check("fallback", "fail", err.message, err.hint, "model"))
     return checks
 
 

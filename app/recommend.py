@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..configs.catalog import Catalog, CatalogModel
+from ..llm.capabilities import SMALLEST_WINDOW
 from ..llm.policy import denied_family, lineage
 from .hardware import Memory
 
 RESERVE_BYTES = 1_500_000_000
 """For the server's compute buffers and the desktop: llama.cpp takes 0.5 to 1.5 GB beside weights and cache."""
-
-SMALLEST_WINDOW = 8192
-"""Tokens below which no agent gets through a step."""
 
 Fit = Literal["gpu", "smaller-window", "partly-cpu", "cpu", "too-large", "unknown"]
 

@@ -19,6 +19,15 @@ def read_amount(option: str, text: str) -> int:
     return amount
 
 
+def read_cost(option: str, text: str) -> float:
+    """Return an amount of money above 0, in whatever currency. Raises: UsageError."""
+    match = re.fullmatch(r"\d+(?:\.\d+)?|\.\d+", text.strip())
+    cost = float(match[0]) if match else 0.0
+    if cost <= 0:
+        raise UsageError(f"{option} {text!r} is no amount above 0.", hint="Write it like 2 or 0.5.")
+    return cost
+
+
 def read_duration(option: str, text: str) -> float:
     """Return seconds above 0 from a text like "90s", "30m" or "4h". Raises: UsageError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text.strip())

@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from math import inf
 
 from ..core.errors import LimitReached, WallTimeReached
+from ..core.ports import PlannedCall
+from ..core.prices import Prices
 from ..graphs.spec import Limits
-from .rows import RunUsage, call_name, tally
+from .rows import RunUsage, belongs_to, call_name, tally
 from .store import RunStore
+
+MIN_ANSWER = 1024
+"""Tokens that must be left for an answer whose cap is not smaller itself: one that is cut is paid for and no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenCall:
+    """What is set aside for a call under way."""
+
+    visit: str
+    tokens: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """What a budget has for an answer, in its own unit.
+
+    Attributes:
+        left: after all that was used, and the prompt.
+        open: set aside for calls under way.
+        used: what was used of how much, for a person.
+        per_token: what a token of the answer takes.
+    """
+
+    left: float
+    open: float
+    used: str
+    hint: str
+    per_token: float = 1.0
+
+    def cap(self, open: float) -> float:
+        """Return the tokens of an answer that it holds beside what is set aside; below 0 = not even the prompt."""
+        rest = self.left - open
+        if rest < 0:
+            return -1
+        return rest / self.per_token if self.per_token else inf
 
 
 class RunLimits:
@@ -19,6 +61,8 @@ class RunLimits:
 
     Args:
         limits: of the whole graph; None in it = no limit.
+        prices: of the models.
+        max_cost: of all model calls; None = no limit.
         clock: seconds that only go forward.
     """
 
@@ -28,12 +72,19 @@ class RunLimits:
         run_id: str,
         limits: Limits,
         *,
+        prices: Prices | None = None,
+        max_cost: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._run_id = run_id
         self._limits = limits
+        self._prices = prices or Prices()
+        self._max_cost = max_cost
         self._clock = clock
+        self._bounds: dict[str, int] = {}
+        self._open: list[_OpenCall] = []
+        self._freed = asyncio.Event()
         self._usage = store.usage(run_id)
         self._earlier_s = self._usage.active_s
         self._began = clock()
@@ -58,22 +109,103 @@ class RunLimits:
         """
         return call_name(node, call_id) not in self._check(node).shown
 
-    def before_model_call(self, node: str, key: str = "") -> None:
-        """Return when one more model call may be made.
+    def bound(self, visit: str, tokens: int) -> None:
+        """Let a visit and its sub-agents use no more than so many tokens in all."""
+        self._bounds[visit] = tokens
 
-        Args:
-            key: name of the call; one that was counted before a kill is not held to the limits again. "" = none.
+    @asynccontextmanager
+    async def model_call(self, visit: str, planned: PlannedCall, key: str = "") -> AsyncIterator[int]:
+        """Give the output cap that one more model call may be made with; see core.ports.StepGate.
 
         Raises:
             LimitReached: a budget is used up. WallTimeReached: the time is.
         """
-        usage = self._check(node)
-        if key and key in usage.called:
+        if key and key in self._check(visit).called:
+            yield planned.max_tokens
             return
-        self._refuse(
-            node, "model calls", usage.model_calls, self._limits.model_calls, self._in_the_graph("model_calls")
+        cap = await self._granted(visit, planned)
+        price = self._prices.of(planned.model)
+        cost = price.of(planned.prompt_tokens, cap) if price else 0.0
+        call = _OpenCall(visit, planned.prompt_tokens + cap, cost)
+        self._open.append(call)
+        try:
+            yield cap
+        finally:
+            self._open.remove(call)
+            self._freed.set()
+            self._freed = asyncio.Event()
+
+    async def _granted(self, visit: str, planned: PlannedCall) -> int:
+        """Return the output cap, once every budget holds the call.
+
+        Calls under way most often use less than is set aside for them: they are waited for where the call would fit
+        without them.
+        """
+        floor = min(MIN_ANSWER, planned.max_tokens)
+        while True:
+            usage = self._check(visit)
+            calls = usage.models.calls + len(self._open)
+            self._refuse(visit, "model calls", calls, self._limits.model_calls, self._in_the_graph("model_calls"))
+            budgets = [*self._token_budgets(visit, planned, usage), *self._cost_budget(planned, usage)]
+            for budget in budgets:
+                if budget.cap(0.0) < floor:
+                    raise LimitReached(
+                        f"{budget.used}; the next request of {visit!r} needs about {planned.prompt_tokens:,} tokens "
+                        f"and at least {floor:,} for its answer, so it was not sent.",
+                        hint=budget.hint,
+                    )
+            cap = min([planned.max_tokens, *(budget.cap(budget.open) for budget in budgets)])
+            if cap >= floor:
+                return int(cap)
+            await self._freed.wait()
+
+    def _token_budgets(self, visit: str, planned: PlannedCall, usage: RunUsage) -> Iterator[_Budget]:
+        if (limit := self._limits.tokens) is not None:
+            used = usage.models.tokens
+            yield _Budget(
+                limit - used - planned.prompt_tokens,
+                sum(call.tokens for call in self._open),
+                f"The run has used {used:,} of at most {limit:,} tokens",
+                self._by_option("--max-tokens N"),
+            )
+        for bound, limit in self._bounds.items():
+            if belongs_to(visit, bound):
+                used = usage.visit_tokens(bound)
+                yield _Budget(
+                    limit - used - planned.prompt_tokens,
+                    sum(call.tokens for call in self._open if belongs_to(call.visit, bound)),
+                    f"{bound!r} has used {used:,} of at most {limit:,} tokens",
+                    self._in_the_graph("tokens", " of the node"),
+                )
+
+    def _cost_budget(self, planned: PlannedCall, usage: RunUsage) -> Iterator[_Budget]:
+        if self._max_cost is None:
+            return
+        price = self._prices.of(planned.model)
+        if price is None:
+            raise unpriced(planned.model)
+        used = usage.models.cost or 0.0
+        yield _Budget(
+            self._max_cost - used - price.of(planned.prompt_tokens, 0),
+            sum(call.cost for call in self._open),
+            f"The run has cost {used:,.4f} of at most {self._max_cost:,.4f}",
+            self._by_option("--max-cost N"),
+            price.of(0, 1),
         )
-        self._refuse(node, "tokens", usage.tokens, self._limits.tokens, self._by_option("--max-tokens N"))
+
+    def calls_left(self, visit: str, planned: PlannedCall) -> int | None:
+        """Return how many more such calls the budgets hold, each with the least answer; None = there are none."""
+        usage, nothing = self.usage(), replace(planned, prompt_tokens=0)
+        answer = min(MIN_ANSWER, planned.max_tokens)
+        held: list[float] = []
+        if (limit := self._limits.model_calls) is not None:
+            held.append(limit - usage.models.calls)
+        size = planned.prompt_tokens + answer
+        held += [budget.left / size for budget in self._token_budgets(visit, nothing, usage)]
+        price = self._prices.of(planned.model)
+        if self._max_cost is not None and price and (cost := price.of(planned.prompt_tokens, answer)):
+            held += [budget.left / cost for budget in self._cost_budget(nothing, usage)]
+        return max(int(min(held)), 0) if held else None
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -112,8 +244,17 @@ class RunLimits:
     def _by_option(self, option: str) -> str:
         return f"Allow more with `flow resume {self._run_id} {option}`."
 
-    def _in_the_graph(self, name: str) -> str:
-        return f"Raise {name!r} under `limits` in the graph's file, then `flow resume {self._run_id} --force-graph`."
+    def _in_the_graph(self, name: str, where: str = "") -> str:
+        place = f"under `limits`{where} in the graph's file"
+        return f"Raise {name!r} {place}, then `flow resume {self._run_id} --force-graph`."
+
+
+def unpriced(model: str) -> LimitReached:
+    """Return the error for a model without a price in a run whose cost is limited."""
+    return LimitReached(
+        f"The cost of the run is limited, and the model {model!r} has no price.",
+        hint="Set one in models.prices; 0 for a model that costs nothing.",
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -6,14 +6,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
 from ..core.errors import ModelFault, ReplyCut, ReplyInvalid
-from ..core.events import Phase
 from ..core.messages import CallKey, Message, ModelReply, ModelRequest, ToolCall, Usage
-from ..core.ports import ChatModel
+from ..core.ports import ChatModel, OnProgress
 from .rows import to_json
 from .store import RunStore
 
@@ -83,7 +81,7 @@ class _Kept:
         self.name = model.name
         self.window = model.window
 
-    async def complete(self, request: ModelRequest, on_progress: Callable[[Phase, int], None]) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_progress: OnProgress) -> ModelReply:
         """Return the kept reply to this request, or ask the model and keep what it says.
 
         Raises:
@@ -91,14 +89,12 @@ class _Kept:
         """
         digest = request_digest(self.name, request)
         if (kept := self._replies.find(request.key, digest)) is not None:
-            reply = _read(kept)
-            return replace(reply, told=self._replies.is_told(request.key))
+            return _read(kept, told=self._replies.is_told(request.key))
         started = time.monotonic()
         try:
             reply = await self._model.complete(request, on_progress)
         except (ReplyCut, ReplyInvalid) as fault:
-            kind = "cut" if isinstance(fault, ReplyCut) else "invalid"
-            self._replies.keep(request.key, digest, {"fault": kind, "message": fault.message, "hint": fault.hint})
+            self._replies.keep(request.key, digest, _written_fault(fault))
             raise
         reply = replace(reply, seconds=time.monotonic() - started)
         self._replies.keep(request.key, digest, _written(reply))
@@ -106,13 +102,15 @@ class _Kept:
 
 
 def request_digest(model: str, request: ModelRequest) -> str:
-    """Return the SHA-256 hex of everything a request says, the model's name with it."""
+    """Return the SHA-256 hex of everything a request says, the model's name with it.
+
+    The output cap is left out: it follows what is left of a budget, and whatever it is, the reply is paid for.
+    """
     said = {
         "model": model,
         "messages": [message.to_dict() for message in request.messages],
         "tools": [asdict(tool) for tool in request.tools],
         "schema": request.schema,
-        "max_tokens": request.max_tokens,
     }
     text = json.dumps(said)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -127,14 +125,22 @@ def _written(reply: ModelReply) -> dict[str, Any]:
     return {**said.to_dict(), "model": reply.model, "usage": asdict(reply.usage), "seconds": reply.seconds}
 
 
-def _read(kept: dict[str, Any]) -> ModelReply:
+def _written_fault(fault: ModelFault) -> dict[str, Any]:
+    kind = "cut" if isinstance(fault, ReplyCut) else "invalid"
+    usage = None if fault.usage is None else asdict(fault.usage)
+    return {"fault": kind, "message": fault.message, "hint": fault.hint, "usage": usage}
+
+
+def _read(kept: dict[str, Any], *, told: bool) -> ModelReply:
+    usage = None if kept.get("usage") is None else Usage(**kept["usage"])
     if fault := kept.get("fault"):
-        raise _FAULTS[fault](kept["message"], hint=kept["hint"])
+        raise _FAULTS[fault](kept["message"], hint=kept["hint"], usage=None if told else usage)
     return ModelReply(
         text=kept["content"],
         calls=tuple(ToolCall.from_dict(call) for call in kept.get("calls", ())),
         thinking=kept.get("thinking", ""),
         model=kept["model"],
-        usage=Usage(**kept["usage"]),
+        usage=usage or Usage(),
         seconds=kept["seconds"],
+        told=told,
     )

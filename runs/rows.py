@@ -7,13 +7,14 @@ import json
 import os
 import platform
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..core.events import EventRecord, RunStatus
+from .usage import ModelUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class RunUsage:
     """What a run has used over all its processes, counted from its events.
 
     Attributes:
-        prompt_tokens, completion_tokens: as the server reported; an unreported call counts 0.
+        models: what its model calls used.
+        by_visit: the tokens of each visit, by its label; those of its sub-agents stand under theirs.
         active_s: seconds in which a process worked on it: not between processes, not while a person was asked.
         last_seq, last_at, last_type: of the last event counted; 0 and "" = none yet.
         called: keys of the last call of each visit under way.
@@ -87,9 +89,8 @@ class RunUsage:
     """
 
     node_runs: int = 0
-    model_calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    models: ModelUse = field(default_factory=ModelUse)
+    by_visit: Mapping[str, int] = field(default_factory=dict)
     active_s: float = 0.0
     last_seq: int = 0
     last_at: str = ""
@@ -98,9 +99,14 @@ class RunUsage:
     unfinished: frozenset[str] = frozenset()
     shown: frozenset[str] = frozenset()
 
-    @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
+    def visit_tokens(self, visit: str) -> int:
+        """Return the tokens that a visit and its sub-agents used so far."""
+        return sum(tokens for label, tokens in self.by_visit.items() if belongs_to(label, visit))
+
+
+def belongs_to(label: str, visit: str) -> bool:
+    """Return whether a label names the visit itself or a sub-agent that was started in it."""
+    return label == visit or label.startswith(f"{visit}/")
 
 
 def tally(records: Iterable[EventRecord], usage: RunUsage | None = None) -> RunUsage:
@@ -114,14 +120,13 @@ def tally(records: Iterable[EventRecord], usage: RunUsage | None = None) -> RunU
 def _count(usage: RunUsage, record: EventRecord) -> RunUsage:
     idle = not usage.last_at or record.type == "run_start" or usage.last_type in {"question", "run_end"}
     elapsed = 0.0 if idle else _seconds_between(usage.last_at, record.at)
-    data = record.data if record.type == "model_call" else {}
+    called = record.type == "model_call"
     began = record.type == "node_start" and record.node not in usage.unfinished
     return replace(
         usage,
         node_runs=usage.node_runs + began,
-        model_calls=usage.model_calls + (record.type == "model_call"),
-        prompt_tokens=usage.prompt_tokens + (data.get("prompt_tokens") or 0),
-        completion_tokens=usage.completion_tokens + (data.get("completion_tokens") or 0),
+        models=usage.models.plus(record.data) if called else usage.models,
+        by_visit=_by_visit(usage.by_visit, record, began=began),
         active_s=usage.active_s + elapsed,
         last_seq=record.seq,
         last_at=record.at,
@@ -130,6 +135,16 @@ def _count(usage: RunUsage, record: EventRecord) -> RunUsage:
         unfinished=_under_way(usage.unfinished, record),
         shown=_shown(usage.shown, record),
     )
+
+
+def _by_visit(tokens: Mapping[str, int], record: EventRecord, *, began: bool) -> Mapping[str, int]:
+    if record.type == "model_call":
+        used = tokens.get(record.node, 0) + ModelUse().plus(record.data).tokens
+        return {**tokens, record.node: used}
+    if began and any(belongs_to(label, record.node) for label in tokens):
+        # A graph that runs again inside another one counts its visits anew.
+        return {label: used for label, used in tokens.items() if not belongs_to(label, record.node)}
+    return tokens
 
 
 def call_name(node: str, call_id: str) -> str:
@@ -141,7 +156,9 @@ def _called(keys: frozenset[str], record: EventRecord) -> frozenset[str]:
     if record.type not in {"model_call", "node_end", "node_fail"}:
         return keys
     others = frozenset(key for key in keys if key.rpartition(".")[0] != record.node)
-    return others | {record.data["key"]} if record.type == "model_call" else others
+    # Of a reply that broke nothing is kept: its call is made anew, and has to pass the limits again.
+    paid = record.type == "model_call" and record.data.get("fault") != "broken"
+    return others | {record.data["key"]} if paid else others
 
 
 def _under_way(visits: frozenset[str], record: EventRecord) -> frozenset[str]:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from ..core.events import EventRecord
 from .rows import shown_status, this_host
 from .store import RunStore
+from .usage import ModelUse
 
 POLL_S = 0.2
 """Seconds between two looks at the events of a run that another process drives."""
@@ -31,8 +32,9 @@ class Step:
         node: path with the visit, e.g. "implement[total]/code#1".
         kind: type of the node; "" for one that was skipped.
         model: of its last model call; "" = it made none.
-        prompt_tokens, completion_tokens: as the server reported; an unreported call counts 0.
+        used: by its model calls, those of its sub-agents apart.
         seconds: of its last try, 0 while it runs. began, ended: UTC, ISO 8601; ended is "" while it runs.
+        compactions: the data of their events (core.events.Compacted).
         tools: tool calls by name. failed_tools: how many of all were refused or failed.
         files: workspace-relative paths that its tool calls say they changed, sorted.
         checkpoint: id of the first checkpoint that holds the step's result; "" = there is none yet.
@@ -44,22 +46,22 @@ class Step:
     kind: str = ""
     state: StepState = "running"
     model: str = ""
-    model_calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    used: ModelUse = field(default_factory=ModelUse)
     seconds: float = 0.0
     began: str = ""
     ended: str = ""
     tools: dict[str, int] = field(default_factory=dict)
     failed_tools: int = 0
+    compactions: list[dict[str, Any]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     summary: str = ""
     checkpoint: str = ""
     namespace: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the step as JSON data."""
-        return asdict(self)
+        """Return the step as JSON data, its usage beside the rest."""
+        data = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "used"}
+        return {**data, **self.used.to_dict()}
 
 
 def read_steps(store: RunStore, run_id: str) -> list[Step]:
@@ -97,9 +99,10 @@ def _add(step: Step, event: EventRecord) -> None:
             step.state, step.summary, step.ended = "failed", data["message"], event.at
         case "model_call":
             step.model = data["model"]
-            step.model_calls += 1
-            step.prompt_tokens += data["prompt_tokens"] or 0
-            step.completion_tokens += data["completion_tokens"] or 0
+            step.used = step.used.plus(data)
+        case "compacted":
+            # Told again after a kill, one has the same key.
+            step.compactions = [each for each in step.compactions if each["key"] != data["key"]] + [data]
         case "tool_end":
             step.tools[data["name"]] = step.tools.get(data["name"], 0) + 1
             step.failed_tools += not data["ok"]

@@ -121,6 +121,10 @@ class RunStore:
         """Return where the run's blobs lie; it need not exist."""
         return self.path.parent / "blobs" / run_id
 
+    def jobs_folder(self, run_id: str) -> Path:
+        """Return where the run's commands lie, those in the background too; it need not exist."""
+        return self.blobs_folder(run_id) / "jobs"
+
     def create_run(
         self,
         *,

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from flowloom.core.errors import ModelFault, ModelUnavailable, ReplyCut, ReplyInvalid
 from flowloom.core.events import ModelCalled, Phase
 from flowloom.core.messages import CallKey, Message, ModelReply, ModelRequest, ToolCall, ToolDef, Usage
+from flowloom.core.ports import OnProgress
 from flowloom.runs.replies import Replies
 from flowloom.runs.store import RunRow, RunStore
 
@@ -30,7 +30,7 @@ class Model:
         self.replies = list(replies)
         self.asked = 0
 
-    async def complete(self, request: ModelRequest, on_progress: Callable[[Phase, int], None]) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_progress: OnProgress) -> ModelReply:
         self.asked += 1
         reply = self.replies.pop(0)
         if isinstance(reply, ModelFault):
@@ -38,7 +38,7 @@ class Model:
         return reply
 
 
-def quiet(phase: Phase, amount: int) -> None:
+def quiet(phase: Phase, amount: int, fault: str = "") -> None:
     pass
 
 
@@ -81,7 +81,6 @@ async def test_reply_is_told_once_its_event_is_stored(replies: Replies, store: R
         replace(REQUEST, messages=(Message("user", "合計を直して", thinking="x"),)),
         replace(REQUEST, tools=(ToolDef("grep", "find", {"type": "object"}),)),
         replace(REQUEST, schema={"type": "object"}),
-        replace(REQUEST, max_tokens=1),
         replace(REQUEST, key=CallKey("implement[b]/code", 1, 0)),
         replace(REQUEST, key=CallKey("implement[a]/code", 2, 0)),
         next_turn(REQUEST),
@@ -91,6 +90,13 @@ async def test_any_other_request_is_asked(replies: Replies, other: ModelRequest)
     model = Model(REPLY, ModelReply("別の答え"))
     await ask(replies, model)
     assert (await ask(replies, model, other)).text == "別の答え"
+
+
+async def test_reply_counts_whatever_its_output_cap_is_now(replies: Replies) -> None:
+    model = Model(REPLY)
+    await ask(replies, model)
+    assert (await ask(replies, model, replace(REQUEST, max_tokens=1))).text == "直します"
+    assert model.asked == 1
 
 
 async def test_another_model_is_asked(replies: Replies) -> None:
@@ -114,14 +120,33 @@ async def test_next_turn_removes_the_reply_before_it(replies: Replies, store: Ru
     assert [tuple(found) for found in rows] == [("implement[a]/code#1", 1), ("other#1", 0)]
 
 
-@pytest.mark.parametrize("fault", [ReplyCut("cut", hint="Raise it."), ReplyInvalid("JSON が壊れています")])
+@pytest.mark.parametrize(
+    "fault",
+    [ReplyCut("cut", hint="Raise it.", usage=Usage(9, 4096)), ReplyInvalid("JSON が壊れています", usage=Usage())],
+)
 async def test_reply_that_was_paid_but_unusable_is_not_asked_again(replies: Replies, fault: ModelFault) -> None:
     model = Model(fault)
     for _ in range(2):
         with pytest.raises(type(fault)) as caught:
             await ask(replies, model)
-        assert (caught.value.message, caught.value.hint) == (fault.message, fault.hint)
+        told = caught.value
+        assert (told.message, told.hint, told.usage) == (fault.message, fault.hint, fault.usage)
     assert model.asked == 1
+
+
+async def test_what_an_unusable_reply_cost_is_given_until_it_is_told(
+    replies: Replies, store: RunStore, row: RunRow
+) -> None:
+    model = Model(ReplyCut("cut", usage=Usage(9, 4096)))
+
+    async def cost() -> Usage | None:
+        with pytest.raises(ReplyCut) as caught:
+            await ask(replies, model)
+        return caught.value.usage
+
+    assert [await cost(), await cost()] == [Usage(9, 4096), Usage(9, 4096)]
+    store.append_event(row.id, "x#1", ModelCalled(str(REQUEST.key), "m", 1.0, 9, 4096, fault="cut"))
+    assert await cost() is None
 
 
 async def test_call_without_a_complete_reply_is_asked_again(replies: Replies) -> None:

@@ -11,6 +11,7 @@ from flowloom.core.events import ModelCalled, NodeEnded, NodeFailed, NodeStarted
 from flowloom.runs.checkpoints import open_saver
 from flowloom.runs.steps import Step, follow, read_steps
 from flowloom.runs.store import RunRow, RunStore
+from flowloom.runs.usage import ModelUse
 
 CODE = "implement[合計]#2/code#1"
 
@@ -59,9 +60,7 @@ def test_step_counts_its_calls_tools_and_files(store: RunStore, row: RunRow) -> 
         kind="coder",
         state="done",
         model="m:24b",
-        model_calls=2,
-        prompt_tokens=1200,
-        completion_tokens=34,
+        used=ModelUse(2, 1200, 34),
         seconds=12.5,
         began=step.began,
         ended=last.at,

@@ -120,8 +120,9 @@ def test_usage_counts_nodes_calls_and_tokens(store: RunStore, row: RunRow) -> No
     store.append_event(row.id, "plan", ModelCalled("plan#1.0", "m", 1.0, 100, 20))
     store.append_event(row.id, "plan", ModelCalled("plan#1.1", "m", 1.0, None, None))
     usage = store.usage(row.id)
-    assert (usage.node_runs, usage.model_calls, usage.prompt_tokens, usage.completion_tokens) == (1, 2, 100, 20)
-    assert usage.tokens == 120
+    assert (usage.node_runs, usage.models.calls) == (1, 2)
+    assert (usage.models.prompt_tokens, usage.models.completion_tokens) == (100, 20)
+    assert usage.models.tokens == 120
 
 
 def test_visit_begun_again_after_a_kill_counts_once(store: RunStore, row: RunRow) -> None:

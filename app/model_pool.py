@@ -1,0 +1,170 @@
+"""The chat models of one run, by role: made once each, replaced by a fallback when one is not usable any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
+
+from ..core.errors import ModelNotUsable
+from ..core.events import ModelReplaced
+from ..core.messages import CallKey
+from ..core.ports import ChatModel, EventSink
+from ..core.tool_names import ToolNames
+from ..llm.capabilities import Capabilities
+from ..llm.server_info import ModelDetails
+from .fallbacks import Places
+
+if TYPE_CHECKING:
+    from ..llm.ollama import OllamaChat
+    from ..llm.openai_compatible import OpenAIChat
+    from ..nodes.deps import FallBack
+    from ..runs.store import RunStore
+    from .tool_profiles import ToolProfiles
+
+Chat = Union["OllamaChat", "OpenAIChat"]
+
+ROLE_OF_TYPE = {"agent": "main", "llm": "main"}
+"""Node types that are no role of the settings."""
+
+
+class Made(NamedTuple):
+    """A model that is ready, with what was found of it and what its server says."""
+
+    chat: Chat
+    found: Capabilities
+    details: ModelDetails
+
+
+Make = Callable[[Sequence[str]], Awaitable[list[Made]]]
+"""Makes models by the names that the server has for them; a ModelNotUsable names the one that does not work."""
+
+
+class ModelPool:
+    """All models of a run; to be closed at its end.
+
+    Args:
+        note: one line about how its models were chosen, for a person; "" = nothing to say.
+    """
+
+    def __init__(self, places: Places, make: Make, profiles: ToolProfiles, note: str = "") -> None:
+        self.note = note
+        self._places = places
+        self._make = make
+        self._profiles = profiles
+        self._made: dict[str, Made] = {}
+        self._working: dict[str, str] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._replacing = asyncio.Lock()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Model by role, as it is now."""
+        return self._places.roles()
+
+    def stored(self) -> dict[str, Any]:
+        """Return what a run's options keep, so that a resume goes on with the same models."""
+        return {"models": self.names, "replaced_tags": self._places.replaced_tags()}
+
+    async def make_ready(self) -> None:
+        """Make the models that are not made yet; where one is not usable, the next one takes over.
+
+        Raises:
+            ModelNotUsable: none is left for a place.
+            FlowError: the server does not work, or the policy denies a model.
+        """
+        while missing := [name for name in self._places.names() if name not in self._made]:
+            try:
+                made = await self._make(missing)
+            except ModelNotUsable as err:
+                self._places.lose(err)
+            else:
+                self._made.update({one.details.name: one for one in made})
+        self._working = self._places.all()
+
+    def told(self) -> list[ModelReplaced]:
+        """Return what took over since this was last asked."""
+        return self._places.told()
+
+    async def fall_back(self, wanted: str, err: ModelNotUsable, window: int) -> list[ModelReplaced]:
+        """Let another model take over from one that failed, and return what is to be told of it.
+
+        Args:
+            wanted: the role or exact tag that it failed for.
+            window: tokens that the other model must have.
+
+        Returns:
+            [] when another agent of the run was here first.
+
+        Raises:
+            ModelNotUsable: none takes over.
+        """
+        key = ROLE_OF_TYPE.get(wanted, wanted)
+        async with self._replacing:
+            if self._working[key] != err.model:
+                return []
+            while True:
+                self._places.lose(err, key)
+                name = self._places.name(key)
+                try:
+                    if name not in self._made:
+                        self._made.update({one.details.name: one for one in await self._make([name])})
+                    _require_window(self._made[name], window)
+                except ModelNotUsable as further:
+                    err = further
+                else:
+                    # Not before it is made: agents side by side ask for their models meanwhile.
+                    self._working = self._places.all()
+                    return self._places.told()
+
+    def model(self, wanted: str) -> ChatModel:
+        """Return the model of a role, or of an exact tag that the graph names."""
+        return self._made[self._name(wanted)].chat
+
+    def capabilities(self, wanted: str) -> Capabilities:
+        """Return what is known of the model of a role, or of an exact tag that the graph names."""
+        return self._made[self._name(wanted)].found
+
+    def tool_names(self, wanted: str, key: CallKey) -> ToolNames:
+        """Return what tools are called in front of the model of a role or an exact tag, at one call of it."""
+        return self._profiles.names(self._made[self._name(wanted)].details, key)
+
+    def _name(self, wanted: str) -> str:
+        return self._working[ROLE_OF_TYPE.get(wanted, wanted)]
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Let something go on beside the run; it ends with the pool at the latest."""
+        self._tasks.append(asyncio.ensure_future(work))
+        return self._tasks[-1]
+
+    async def aclose(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for made in self._made.values():
+            await made.chat.aclose()
+
+
+def _require_window(made: Made, window: int) -> None:
+    if made.found.window >= window:
+        return
+    raise ModelNotUsable(
+        f"the window of {made.details.name!r} holds {made.found.window:,} tokens, and the next request with its "
+        f"answer needs {window:,}.",
+        model=made.details.name,
+        hint="Name one with a larger window in models.fallback.",
+    )
+
+
+def falling_back(pool: ModelPool, store: RunStore, run_id: str, sink: EventSink) -> FallBack:
+    """Return how a run's agents let another model take over: that is stored and told before it is asked."""
+
+    async def fall_back(wanted: str, err: ModelNotUsable, window: int) -> None:
+        replaced = await pool.fall_back(wanted, err, window)
+        if not replaced:
+            return
+        with store.change():
+            store.update_run(run_id, options={**store.get_run(run_id).options, **pool.stored()})
+            for event in replaced:
+                sink.emit("", event)
+
+    return fall_back
