@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAYERS := core configs llm retrieval tools context nodes graphs runs app cli
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-fast chaos lint types bench bench-edits bench-repos format clean
+.PHONY: demo test test-fast test-engine chaos lint types bench bench-faults bench-edits bench-repos format clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,6 +27,36 @@ test: $(VENV)/.dev
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -q -m "not slow and not weights and not chaos"
 
+# Our client against llama-server itself, and our rules of roles against the models' own chat templates. The source of
+# both comes with the PyPI package llama-cpp-python; building the server takes a quarter to half an hour of two cores,
+# once, and needs a C++ compiler. LLAMA_SERVER=/path/to/llama-server takes one that is there.
+ENGINE := build/engine
+LLAMA_SERVER ?= $(ENGINE)/bin/llama-server
+# Little optimisation: the model is tiny, and compiling is what takes the time.
+LLAMA_FLAGS := -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1 \
+	-DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF \
+	-DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF
+JOBS ?= 2
+
+$(VENV)/.engine: $(VENV)/.dev
+	$(PIP_INSTALL) -e ".[engine]"
+	touch $@
+
+$(ENGINE)/source/.unpacked: $(VENV)/.engine
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary llama-cpp-python -d $(ENGINE) llama-cpp-python==0.3.36
+	rm -rf $(ENGINE)/source && mkdir -p $(ENGINE)/source
+	tar -xzf $(ENGINE)/llama_cpp_python-0.3.36.tar.gz -C $(ENGINE)/source --strip-components 3 \
+	llama_cpp_python-0.3.36/vendor/llama.cpp
+	touch $@
+
+$(ENGINE)/bin/llama-server: $(ENGINE)/source/.unpacked
+	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM="$$PWD/$(BIN)/ninja" -S $(ENGINE)/source -B $(ENGINE) $(LLAMA_FLAGS)
+	$(BIN)/cmake --build $(ENGINE) --target llama-server -j $(JOBS)
+
+test-engine: $(VENV)/.engine $(ENGINE)/source/.unpacked $(LLAMA_SERVER)
+	LLAMA_SERVER="$(LLAMA_SERVER)" CHAT_TEMPLATES="$(ENGINE)/source/models/templates" \
+	$(BIN)/python -m pytest -q -m engine tests
+
 # Kills and starves processes for about twenty minutes; CHAOS_POINTS, CHAOS_DISK and CHAOS_RESUMERS set how many.
 chaos: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -s -m chaos tests/chaos
@@ -42,12 +72,16 @@ format: $(VENV)/.dev
 
 # The checkout may have any name; a link called `flowloom` lets mypy see the root as the package.
 types: $(VENV)/.dev
-	@d=$$(mktemp -d) && ln -s "$$PWD" $$d/flowloom && bin=$$(cd $(BIN) && pwd) && cd $$d && \
-	$$bin/mypy --config-file flowloom/pyproject.toml $(addprefix flowloom/,__init__.py __main__.py $(LAYERS) tests); \
+	@d=$$(mktemp -d) && ln -s "$$PWD" $$d/flowloom && bin=$$(cd $(BIN) && pwd) && here=$$PWD && cd $$d && \
+	$$bin/mypy --cache-dir $$here/.mypy_cache --config-file flowloom/pyproject.toml $(addprefix flowloom/,__init__.py __main__.py $(LAYERS) tests); \
 	status=$$?; rm -r $$d; exit $$status
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# 29 faults of a model server at three agents over two APIs, in a quarter of an hour; the table goes into the document.
+bench-faults: $(VENV)/.dev
+	$(BIN)/python -m bench.fault_matrix --write docs/models.md
 
 # Damaged edits from the history of public repositories. BENCH_REPOS is a folder of clones, which bench-repos makes
 # where there is internet; BENCH_SET is tune or report; BENCH_AIDER an interpreter that has aider-chat, to compare.

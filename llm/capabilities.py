@@ -15,6 +15,17 @@ from .servers import ServerKind
 
 _VERSION = 1
 
+SMALLEST_WINDOW = 8192
+"""Tokens below which no agent gets through a step."""
+
+_WIDEN: dict[ServerKind, str] = {
+    "ollama": "take a larger one with `-c models.num_ctx=32768`, or a model that has it",
+    "llama.cpp": "start llama-server with `-c 32768`",
+    "vllm": "start vLLM with `--max-model-len 32768`",
+    "lmstudio": "load the model with a longer context",
+    "openai": "set the server's real one with `-c models.num_ctx=N`, or start it with a larger one",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -66,6 +77,11 @@ class Capabilities:
             found.append(
                 f"{self.model}: the server gives a window of {self.window:,} tokens, not the {self.window_asked:,} "
                 "asked for; the run keeps to it."
+            )
+        if 0 < self.window < SMALLEST_WINDOW:
+            found.append(
+                f"{self.model}: a window of {self.window:,} tokens is too small for most agents; "
+                f"{_WIDEN[self.server]}."
             )
         if share := self.cpu_share:
             found.append(

@@ -11,10 +11,15 @@ from ..core.messages import Message
 RoleGrammar = Literal["", "mistral", "llama", "gemma"]
 """What a family's own chat template insists on beyond the order that all want; "" = nothing known.
 
-"mistral": user and assistant alternate, calls and results apart; ids of calls have nine letters or digits.
-"llama": one call in an assistant message. "gemma": strict alternation of user and assistant, and no tool messages.
+"mistral": user and assistant alternate, calls and results apart; an assistant message has either text or calls; ids
+of calls have nine letters or digits. "llama": one call in an assistant message. "gemma": user and assistant alternate
+strictly, and there are neither system nor tool messages.
 
-Source: the chat templates that Mistral, Meta and Google publish with these models, each of which raises an error.
+Source: the chat templates published with Mistral Nemo, Mistral Small 3.2, Ministral 3, Llama 3.1 to 3.3 and
+Gemma 2, each of which raises an error (tests/app/test_families.py compares). Text or calls: the validator of
+mistral-common up to its tokenizer v3, and Ollama's templates of Mistral Small and Devstral, which leave out the calls
+of a message that has text. Gemma 3's template puts a system message in front of the first user message itself; in
+Ollama's it is a user message of its own, so that two stand in a row.
 """
 
 
@@ -29,22 +34,19 @@ def check_roles(messages: Sequence[Message], grammar: RoleGrammar = "") -> None:
 
 
 def fit_roles(messages: Sequence[Message], grammar: RoleGrammar) -> list[Message]:
-    """Return the conversation as the family's template takes it; nothing is left out.
+    """Return the conversation as the family's template takes it.
 
-    User messages in a row become one where the template wants alternation. For Llama an assistant message with
-    several calls becomes one message a call, each followed by its result.
+    User messages in a row become one where the template wants alternation, for Gemma the system message and the
+    first user message too. For Llama an assistant message with several calls becomes one message a call, each
+    followed by its result. Nothing is left out but the text that stood beside calls, for Mistral.
     """
     if grammar == "llama":
         return _single_calls(messages)
-    if grammar not in ("mistral", "gemma"):
-        return list(messages)
-    fitted: list[Message] = []
-    for message in messages:
-        if fitted and message.role == fitted[-1].role == "user":
-            fitted[-1] = replace(fitted[-1], content=f"{fitted[-1].content}\n\n{message.content}")
-        else:
-            fitted.append(message)
-    return fitted
+    if grammar == "mistral":
+        return _joined([replace(message, content="") if message.calls else message for message in messages])
+    if grammar == "gemma":
+        return _joined([replace(m, role="user") if m.role == "system" else m for m in messages])
+    return list(messages)
 
 
 def role_fault(messages: object, grammar: RoleGrammar = "") -> str:
@@ -70,15 +72,27 @@ def role_fault(messages: object, grammar: RoleGrammar = "") -> str:
 
 
 def _family_fault(messages: Sequence[Mapping[str, Any]], grammar: RoleGrammar) -> str:
-    if grammar == "llama":
-        several = any(len(message.get("tool_calls") or ()) > 1 for message in messages)
-        return "this template takes one call in a message" if several else ""
-    if grammar == "gemma" and any(m["role"] == "tool" or m.get("tool_calls") for m in messages):
-        return "this template has no tool messages"
-    if grammar in ("mistral", "gemma"):
-        spoken = [m["role"] for m in messages if m["role"] in ("user", "assistant") and not m.get("tool_calls")]
-        if any(role != ("user", "assistant")[place % 2] for place, role in enumerate(spoken)):
-            return "user and assistant must alternate in this template"
+    match grammar:
+        case "llama":
+            several = any(len(message.get("tool_calls") or ()) > 1 for message in messages)
+            return "this template takes one call in a message" if several else ""
+        case "mistral":
+            said = [message for message in messages if message["role"] == "assistant"]
+            if any(bool(message.get("content")) == bool(message.get("tool_calls")) for message in said):
+                return "an assistant message has either text or calls in this template"
+            return _turn_fault(messages)
+        case "gemma":
+            if any(message["role"] in ("system", "tool") or message.get("tool_calls") for message in messages):
+                return "this template has neither system nor tool messages"
+            return _turn_fault(messages)
+        case _:
+            return ""
+
+
+def _turn_fault(messages: Sequence[Mapping[str, Any]]) -> str:
+    spoken = [m["role"] for m in messages if m["role"] in ("user", "assistant") and not m.get("tool_calls")]
+    if any(role != ("user", "assistant")[place % 2] for place, role in enumerate(spoken)):
+        return "user and assistant must alternate in this template"
     return ""
 
 
@@ -106,6 +120,17 @@ def _result_fault(message: dict[str, Any], open_calls: list[str]) -> str:
     if answered and answered != name:
         return f"answers {answered!r}, but the next open call is {name!r}"
     return ""
+
+
+def _joined(messages: Sequence[Message]) -> list[Message]:
+    """Return the conversation with user messages in a row made one."""
+    joined: list[Message] = []
+    for message in messages:
+        if joined and message.role == joined[-1].role == "user":
+            joined[-1] = replace(joined[-1], content=f"{joined[-1].content}\n\n{message.content}")
+        else:
+            joined.append(message)
+    return joined
 
 
 def _single_calls(messages: Sequence[Message]) -> list[Message]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowloom.llm.answers import Answers, Fault
+from flowloom.llm.answers import Answers, Fault, Reply
 from flowloom.llm.ollama_server import OllamaServer, scripted
 from flowloom.llm.openai_server import OpenAIServer
 
@@ -30,20 +30,6 @@ def tiny(repo: Path) -> tuple[str, ...]:
     path = repo.parent / "tiny.yaml"
     path.write_text(GRAPH)
     return ("run", str(path), "x", "-c", "verify=")
-
-
-@pytest.mark.parametrize(
-    ("kind", "model", "grammar"),
-    [("llama.cpp", "devstral-small-2:24b", "mistral"), ("vllm", "meta-llama/Llama-3.3-70B-Instruct", "llama")],
-)
-def test_plan_and_code_runs_where_templates_insist_on_the_order_of_roles(
-    shop: Any, answers: Answers, kind: Any, model: str, grammar: Any
-) -> None:
-    with OpenAIServer(answers, kind=kind, models=(model,), grammar=grammar) as server:
-        done = shop.run(server, "-q")
-        assert (done.code, server.refused) == (0, []), done.err
-        assert all("num_ctx" not in json.dumps(body) for body in server.bodies)
-    assert shop.is_green()
 
 
 def test_a_run_recorded_on_llama_server_replays_without_a_server(
@@ -96,6 +82,14 @@ def test_model_partly_on_the_cpu_is_told_before_the_run(flow: Any, repo: Path, t
             Fault("http", text="model requires more system memory (40 GiB) than is available (8 GiB)"),
             ("does not fit", "models.num_ctx"),
         ),
+        (
+            Fault("http", text="llama runner process has terminated: cudaMalloc failed: out of memory"),
+            ("cudaMalloc failed", "models.num_ctx"),
+        ),
+        (
+            Fault("http", text="error loading model: unable to allocate CUDA0 buffer"),
+            ("unable to allocate", "models.num_ctx"),
+        ),
         (Fault("http-404", text="model 'scripted:latest' not found"), ("ollama pull scripted:latest",)),
     ],
 )
@@ -120,6 +114,51 @@ def test_denied_model_ends_the_run_with_7_and_names_the_setting(
         allowed = flow(*tiny, "-q", *words, "-c", "models.denied_families=[]", cwd=repo, url=server.url)
     assert (denied.code, allowed.code) == (7, 0)
     assert "'qwen3:8b' is of the family 'qwen'" in denied.err and "models.denied_families" in denied.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words", "code", "texts"),
+    [
+        ("vllm", "Qwen/Qwen3-8B", (), 7, ("family 'qwen'", "models.denied_families")),
+        ("llama.cpp", "DeepSeek-Coder-Q4_K_M.gguf", (), 7, ("family 'deepseek'", "models.denied_families")),
+        ("vllm", "a", ("-m", "b"), 5, ("no model 'b'; it has a", "vllm serve b")),
+        ("llama.cpp", "a", ("-m", "b"), 5, ("no model 'b'; it has a", "-m FILE.gguf")),
+        ("lmstudio", "a", ("-m", "coder=b"), 5, ("no model 'b'; it has a", "lms get b")),
+        ("vllm", "a", ("-m", "codr=a"), 2, ("no role 'codr'", "coder")),
+    ],
+)
+def test_other_servers_tell_a_model_that_cannot_be_used_in_the_same_way(
+    flow: Any, repo: Path, tiny: tuple[str, ...], kind: Any, name: str, words: Any, code: int, texts: Any
+) -> None:
+    with OpenAIServer(scripted([]), kind=kind, models=(name,)) as server:
+        done = flow(*tiny, "-q", *words, cwd=repo, url=server.url)
+        assert server.bodies == []
+    assert (done.code, len(done.err.splitlines())) == (code, 2), done.err
+    assert all(text in done.err for text in texts), done.err
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "text"), [("qwen3:8b", 7, "models.denied_families"), ("nope:1b", 5, "ollama pull nope:1b")]
+)
+def test_model_that_the_graph_names_is_checked_like_any_other(
+    flow: Any, repo: Path, model: str, code: int, text: str
+) -> None:
+    named = repo.parent / "named.yaml"
+    named.write_text(GRAPH.replace("{type: set, value: {}}", f"{{type: agent, model: '{model}', prompt: hello}}"))
+    with OllamaServer(scripted([]), models=("scripted:latest", "qwen3:8b")) as server:
+        done = flow("run", str(named), "x", "-c", "verify=", "-q", cwd=repo, url=server.url)
+        assert (server.preflights, server.requests) == ([], [])
+    assert (done.code, len(done.err.splitlines()), text in done.err) == (code, 2, True), done.err
+
+
+@pytest.mark.parametrize(("kind", "option"), [("llama.cpp", "-c 32768"), ("vllm", "--max-model-len 32768")])
+def test_window_too_small_for_agents_is_told_with_the_servers_option(
+    flow: Any, repo: Path, tiny: tuple[str, ...], kind: Any, option: str
+) -> None:
+    with OpenAIServer(scripted([]), kind=kind, context_length=4096, preflight=Reply("Hi")) as server:
+        done = flow(*tiny, cwd=repo, url=server.url)
+    assert done.code == 0
+    assert "a window of 4,096 tokens" in done.err and option in done.err
 
 
 def test_denied_embedding_model_is_refused(flow: Any, repo: Path, tiny: tuple[str, ...]) -> None:

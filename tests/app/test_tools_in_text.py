@@ -52,15 +52,15 @@ def test_system_text_with_the_tools_stays_within_1500_tokens_and_stands_unchange
         shop.run(server)
     by_agent: dict[str, list[list[dict[str, Any]]]] = {}
     for request in server.requests:
-        by_agent.setdefault(str(request.messages[1]["content"]), []).append(request.messages)
+        by_agent.setdefault(str(request.messages[0]["content"]), []).append(request.messages)
     for conversations in by_agent.values():
         for before, after in pairwise(conversations):
             assert after[: len(before)] == before
-    starts = [request.messages for request in server.requests]
-    for system, first in {(messages[0]["content"], messages[1]["content"]) for messages in starts}:
-        role = re.split(r"^<\w+>$", first, maxsplit=1, flags=re.MULTILINE)[0]
-        assert "- grep(pattern: string" in system
-        assert openai.cl100k_base().count(system + role) * 1.1 <= 1500
+    for first in by_agent:
+        # The system text stands in front of the first message: Gemma's template has no place of its own for it.
+        front = re.split(r"^<\w+>$", first, maxsplit=1, flags=re.MULTILINE)[0]
+        assert "- grep(pattern: string" in front
+        assert openai.cl100k_base().count(front) * 1.1 <= 1500
 
 
 def test_recorded_run_is_replayed_with_no_model(shop: Any, repo: Path, answers: Answers, tmp_path: Path) -> None:

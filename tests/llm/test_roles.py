@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flowloom.core.messages import Message, ToolCall
-from flowloom.llm.roles import check_roles
+from flowloom.llm.roles import RoleGrammar, check_roles, fit_roles
 
 from .conftest import Connect, Serve, ask, ignore
 
@@ -52,6 +52,29 @@ def test_order_that_templates_accept_passes(messages: list[Message]) -> None:
 def test_order_that_templates_refuse_is_named(messages: list[Message], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         check_roles(messages)
+
+
+BOTH = Message("assistant", "both", calls=CALLED.calls)
+
+
+@pytest.mark.parametrize(
+    ("grammar", "messages", "fitted"),
+    [
+        ("", [SYSTEM, USER, USER], [("system", "s"), ("user", "u"), ("user", "u")]),
+        ("mistral", [SYSTEM, USER, USER], [("system", "s"), ("user", "u\n\nu")]),
+        ("mistral", [USER, BOTH, FIRST, SECOND], [("user", "u"), ("assistant", ""), ("tool", "1"), ("tool", "2")]),
+        (
+            "llama",
+            [USER, BOTH, FIRST, SECOND],
+            [("user", "u"), ("assistant", "both"), ("tool", "1"), ("assistant", ""), ("tool", "2")],
+        ),
+        ("gemma", [SYSTEM, USER, SAID, USER], [("user", "s\n\nu"), ("assistant", "a"), ("user", "u")]),
+    ],
+)
+def test_conversation_is_fitted_to_its_family(
+    grammar: RoleGrammar, messages: list[Message], fitted: list[tuple[str, str]]
+) -> None:
+    assert [(message.role, message.content) for message in fit_roles(messages, grammar)] == fitted
 
 
 async def test_adapter_sends_nothing_that_breaks_the_order(serve: Serve, connect: Connect) -> None:

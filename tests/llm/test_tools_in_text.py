@@ -12,7 +12,7 @@ from flowloom.llm.cassette import Cassette, Recorder
 from flowloom.llm.normalise import Normaliser
 from flowloom.llm.ollama_server import OllamaServer
 from flowloom.llm.read_reply import Calls, Text, read_reply
-from flowloom.llm.roles import role_fault
+from flowloom.llm.roles import fit_roles, role_fault
 from flowloom.llm.tokens import EstimatingCounter, count_request
 from flowloom.llm.tools_in_text import action_schema, final_answer, tools_text, with_tools_in_text
 from flowloom.tools.registry import TOOLS
@@ -61,7 +61,9 @@ def test_results_are_one_user_message_and_roles_alternate() -> None:
     assert json.loads(first) == {"tool": "read_file", "arguments": {"path": "a.py"}}
     assert json.loads(second)["tool"] == "grep"
     assert messages[3][1] == "Result of read_file:\n1|x = 1\n\nResult of grep:\na.py:1:x = 1"
-    wire = [{"role": role, "content": text} for role, text in messages]
+    changed = with_tools_in_text(ask(*TALK, tools=(READ, GREP)))
+    wire = [{"role": m.role, "content": m.content} for m in fit_roles(changed.messages, "gemma")]
+    assert [message["role"] for message in wire] == ["user", "assistant", "user"]
     assert role_fault(wire, "gemma") == ""
 
 
