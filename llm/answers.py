@@ -16,12 +16,19 @@ FaultKind = Literal[
     "http-500",
     "http-503",
     "not-json",  # HTTP 200 with a web page
+    "error-object",  # HTTP 200 with an error as JSON
+    "wrong-type",  # the stream under a content type that is none of a stream
     "slow-start",  # silence before the first byte, then a reply
-    "stall",  # one part, then silence, then a reply
-    "drop",  # the connection closes inside the stream
-    "truncated-json",  # a line ends in its middle, and so does the stream
+    "slow-drip",  # silence before each part of a reply
+    "stall",  # all parts but the last, then silence, then that
+    "drop",  # the connection closes in the middle of a part
+    "reset",  # the same, by a reset
+    "truncated-json",  # a part ends in its middle, and so does the stream
+    "garbage",  # a part with bytes in it that are no text
     "no-done",  # the stream ends without its last part
-    "error-line",  # an `error` part inside the stream
+    "double-done",  # the whole stream twice
+    "endless",  # the first part again and again until the client leaves
+    "error-line",  # an `error` part in the place of the last one
     "empty",  # HTTP 200 with no part at all
     "load",  # the model was loaded and nothing was generated
     "length",  # cut at the output limit, in the middle of a tool call's text
@@ -43,6 +50,7 @@ class Reply:
 
     Attributes:
         prompt_tokens, completion_tokens: reported counts; None = estimated from the request and the reply.
+        cached_tokens: reported of the prompt's, by servers that report it; None = it is not.
         delay_s: seconds before the first part.
         piece_chars: characters of text a part carries.
     """
@@ -53,6 +61,7 @@ class Reply:
     done_reason: str = "stop"
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
     delay_s: float = 0.0
     piece_chars: int = 24
 
@@ -70,13 +79,15 @@ class Fault:
 
     Attributes:
         status: HTTP status of the kind "http".
-        delay_s: seconds of silence of the kinds "slow-start" and "stall".
+        delay_s: seconds of silence of the kinds "slow-start", "slow-drip" and "stall".
+        reply: what breaks, where it is more than text; None = `text`.
     """
 
     kind: FaultKind
     status: int = 500
     text: str = ""
     delay_s: float = 0.0
+    reply: Reply | None = None
 
 
 Answer = Reply | RawReply | Fault
@@ -130,7 +141,8 @@ def reply_parts(reply: Reply, request: ChatRequest) -> Iterator[dict[str, Any]]:
     for index, call in enumerate(reply.calls):
         function = {"index": index, "name": call.name, "arguments": call.arguments}
         yield _part(model, {"content": "", "tool_calls": [{"function": function}]})
-    yield last_part(model, reply.done_reason, _counts(reply, request))
+    cached = {} if reply.cached_tokens is None else {"prompt_cached_count": reply.cached_tokens}
+    yield {**last_part(model, reply.done_reason, _counts(reply, request)), **cached}
 
 
 def last_part(model: str, done_reason: str, counts: tuple[int, int] = (0, 0)) -> dict[str, Any]:
@@ -160,6 +172,26 @@ def merge_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         message["tool_calls"] = calls
     merged["message"] = message
     return merged
+
+
+def cut_pieces(pieces: list[bytes]) -> list[bytes]:
+    """Return the pieces of a stream that ends in the middle of its last part but one."""
+    middle = pieces[-2]
+    return [*pieces[:-2], middle[: len(middle) // 2]]
+
+
+def spoiled_pieces(kind: FaultKind, pieces: list[bytes]) -> list[bytes]:
+    """Return the pieces of a stream that comes to its end with something wrong in it."""
+    match kind:
+        case "garbage":
+            *before, cut = cut_pieces(pieces)
+            return [*before, cut + b"\x00\xff\xfe" + pieces[-2][len(cut) :], pieces[-1]]
+        case "no-done":
+            return pieces[:-1]
+        case "double-done":
+            return [*pieces, *pieces]
+        case _:  # "truncated-json"
+            return cut_pieces(pieces)
 
 
 def _part(model: str, message: dict[str, Any]) -> dict[str, Any]:

@@ -6,16 +6,19 @@ llm/ollama_server.py and llm/openai_server.py give it the two wires; it runs no 
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from types import TracebackType
 from typing import Any, ClassVar, Self, cast
 
-from .answers import Answer, Answers, Call, ChatRequest, Fault, Reply, reply_parts
+from .answers import Answer, Answers, Call, ChatRequest, Fault, Reply, cut_pieces, reply_parts, spoiled_pieces
 from .roles import RoleGrammar, role_fault
 
 ERROR_TEXTS = {
@@ -28,6 +31,8 @@ ERROR_TEXTS = {
 class LoopbackServer:
     """A server on 127.0.0.1 at a free port, running between `with` and the end of its block.
 
+    Entered again, it listens at the same port.
+
     Args:
         answers: gives the answer to each accepted chat request; called from the server's threads.
         models: names it says it has; a chat with any other is answered 404.
@@ -35,13 +40,14 @@ class LoopbackServer:
         grammar: the order of roles that its chat template insists on; a request that breaks it is refused.
         strict: refuse a schema together with tools, which real servers accept and then answer with no calls.
         preflight: the answer to requests for one token, which no run makes but to see whether a model works.
+        busy: so many of the first requests, whatever they ask, are told that it is loading its model.
 
     Attributes:
         requests: accepted chat requests, in order of arrival, in the form of Ollama's wire whatever came.
         refused: texts of the refusals (role grammar, strict mode); these requests get no answer and no index.
         preloads: bodies of chat requests without messages.
         preflights: bodies of requests for one token; they are no part of `requests`.
-        disconnects: streams that the client left during a silence.
+        disconnects: streams that the client left before their end.
     """
 
     handler: ClassVar[type[LoopbackHandler]]
@@ -55,6 +61,7 @@ class LoopbackServer:
         grammar: RoleGrammar = "",
         strict: bool = True,
         preflight: Answer | Answers | None = None,
+        busy: int = 0,
     ) -> None:
         self.models = tuple(models)
         self.context_length = context_length
@@ -68,8 +75,10 @@ class LoopbackServer:
         self._grammar = grammar
         self._strict = strict
         self._preflight = preflight or Reply("Hi")
+        self._busy = busy
         self._lock = threading.Lock()
         self._http: _Http | None = None
+        self._port = 0
 
     @property
     def url(self) -> str:
@@ -84,7 +93,8 @@ class LoopbackServer:
 
     def __enter__(self) -> Self:
         self.stopping.clear()
-        self._http = _Http(self)
+        self._http = _Http(self, self._port)
+        self._port = self._http.server_port
         # A short poll lets the block end quickly.
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -120,6 +130,13 @@ class LoopbackServer:
             request = ChatRequest(body, headers, len(self.requests))
             self.requests.append(request)
         return request, self._answers(request)
+
+    def take_busy(self) -> bool:
+        """Return whether the next request finds it busy."""
+        with self._lock:
+            busy = self._busy > 0
+            self._busy -= busy
+            return busy
 
     def note_preload(self, body: dict[str, Any]) -> None:
         with self._lock:
@@ -168,6 +185,30 @@ class LoopbackHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: stderr belongs to the command."""
+
+    def answer_get(self) -> None:
+        """Answer a GET by its path."""
+        raise NotImplementedError
+
+    def answer_post(self) -> None:
+        """Answer a POST by its path and its body."""
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        if not self._busy():
+            self.answer_get()
+
+    def do_POST(self) -> None:
+        if not self._busy():
+            self.answer_post()
+
+    def _busy(self) -> bool:
+        """Return whether the server has no time, which is answered."""
+        if not self.owner.take_busy():
+            return False
+        self.close_connection = True  # a body would stand in the way of the next request
+        self.send_error_text(503, "Loading model")
+        return True
 
     def do_HEAD(self) -> None:
         self.send_body(200, b"", "text/plain")
@@ -220,18 +261,25 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def send_stream(self, pieces: Iterable[bytes], *, ended: bool = True) -> None:
+    def send_stream(self, pieces: Iterable[bytes], *, ended: bool = True, content_type: str = "") -> None:
         """Send pieces in chunked encoding; not `ended` closes the connection in the middle."""
         self.send_response(200)
-        self.send_header("content-type", self.stream_type)
+        self.send_header("content-type", content_type or self.stream_type)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for piece in pieces:
-            self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            self._write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         if ended:
             self.wfile.write(b"0\r\n\r\n")
         else:
             self.close_connection = True
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self.wfile.write(data)
+        except ConnectionError:
+            self.owner.note_disconnect()
+            raise
 
     def _fault(self, fault: Fault, request: ChatRequest, stream: bool) -> None:
         match fault.kind:
@@ -240,6 +288,8 @@ class LoopbackHandler(BaseHTTPRequestHandler):
                 self.send_error_text(status, fault.text or ERROR_TEXTS.get(status, "internal error"))
             case "not-json":
                 self.send_body(200, b"<html><body>It works!</body></html>", "text/html")
+            case "error-object":
+                self.send_json(200, self.error_body(500, fault.text or ERROR_TEXTS[500]))
             case "empty":
                 self.send_stream([])
             case "load":
@@ -248,7 +298,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
                 broken = Reply(calls=[Call("read_file", fault.text or '{"path": "a.py"')])
                 self.send_parts(list(reply_parts(broken, request)), stream)
             case _:
-                whole = Reply(text=fault.text or "The answer starts here and goes on.", piece_chars=8)
+                whole = fault.reply or Reply(text=fault.text or "The answer starts here and goes on.", piece_chars=8)
                 self._broken_stream(fault, list(reply_parts(whole, request)), stream)
 
     def send_loading(self, request: ChatRequest, stream: bool) -> None:
@@ -261,24 +311,40 @@ class LoopbackHandler(BaseHTTPRequestHandler):
             case "slow-start":
                 self._silence(fault.delay_s)
                 self.send_parts(parts, stream)
+            case "slow-drip":
+                self.send_stream(self._slowly(pieces, fault.delay_s))
             case "stall":
-                self.send_stream(self._after_one(pieces, fault.delay_s))
+                self.send_stream(chain(pieces[:-1], self._slowly(pieces[-1:], fault.delay_s)))
             case "drop":
-                self.send_stream(pieces[:1], ended=False)
-            case "truncated-json":
-                self.send_stream([pieces[0], pieces[1][:40]])
-            case "no-done":
-                self.send_stream(pieces[:-1])
+                self.send_stream(cut_pieces(pieces), ended=False)
+            case "reset":
+                self.send_stream(cut_pieces(pieces), ended=False)
+                self._reset()
+            case "wrong-type":
+                self.send_stream(pieces, content_type="text/plain")
+            case "endless":
+                self.send_stream(self._endless(pieces[0]))
             case "error-line":
                 text = fault.text or "an error was encountered while running the model: CUDA error"
-                self.send_stream([pieces[0], self.error_line(text)])
+                self.send_stream([*pieces[:-1], self.error_line(text)])
             case "length":
                 self.send_parts([*parts[:-1], {**parts[-1], "done_reason": "length"}], stream)
+            case _:
+                self.send_stream(spoiled_pieces(fault.kind, pieces))
 
-    def _after_one(self, pieces: list[bytes], delay_s: float) -> Iterator[bytes]:
-        yield pieces[0]
-        self._silence(delay_s)
-        yield from pieces[1:]
+    def _reset(self) -> None:
+        """Close the connection by a reset, which a socket that does not linger sends."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())
+
+    def _slowly(self, pieces: Iterable[bytes], delay_s: float) -> Iterator[bytes]:
+        for piece in pieces:
+            self._silence(delay_s)
+            yield piece
+
+    def _endless(self, piece: bytes) -> Iterator[bytes]:
+        while not self.owner.stopping.is_set():
+            yield piece
 
     def _silence(self, seconds: float) -> None:
         """Send nothing for so long; a client that leaves meanwhile ends it.
@@ -303,10 +369,10 @@ class _Http(ThreadingHTTPServer):
     # The backlog of the standard library (5) refuses the calls of a wide fan-out.
     request_queue_size = 128
 
-    def __init__(self, owner: LoopbackServer) -> None:
+    def __init__(self, owner: LoopbackServer, port: int) -> None:
         self.owner = owner
         self.connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), owner.handler)
+        super().__init__(("127.0.0.1", port), owner.handler)
 
     def close_connections(self) -> None:
         """End what is still open: kept-alive connections and streams in a silence."""

@@ -33,7 +33,7 @@ class _Handler(LoopbackHandler):
     server_version = "Ollama"
     stream_type = "application/x-ndjson"
 
-    def do_GET(self) -> None:
+    def answer_get(self) -> None:
         owner: OllamaServer = self.owner
         if self.path == "/":
             self.send_body(200, b"Ollama is running", "text/plain")
@@ -46,7 +46,7 @@ class _Handler(LoopbackHandler):
         else:
             self.send_body(404, b"404 page not found", "text/plain")
 
-    def do_POST(self) -> None:
+    def answer_post(self) -> None:
         body = self.read_body()
         if body is None:
             return
@@ -112,6 +112,7 @@ class OllamaServer(LoopbackServer):
         grammar: RoleGrammar = "",
         strict: bool = True,
         preflight: Answer | Answers | None = None,
+        busy: int = 0,
         memory: tuple[int, int] = (0, 0),
         pull: Sequence[Mapping[str, Any]] = _PULLED,
     ) -> None:
@@ -122,6 +123,7 @@ class OllamaServer(LoopbackServer):
             grammar=grammar,
             strict=strict,
             preflight=preflight,
+            busy=busy,
         )
         self.capabilities = tuple(capabilities)
         self.version = version

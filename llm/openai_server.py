@@ -25,7 +25,7 @@ class _Handler(LoopbackHandler):
     stream_type = "text/event-stream"
     tells_progress = False
 
-    def do_GET(self) -> None:
+    def answer_get(self) -> None:
         found = self.owner.pages().get(self.path)
         if found is not None:
             self.send_json(200, found)
@@ -34,7 +34,7 @@ class _Handler(LoopbackHandler):
         else:
             self.send_error_text(404, "File Not Found")
 
-    def do_POST(self) -> None:
+    def answer_post(self) -> None:
         body = self.read_body()
         if body is None:
             return
@@ -98,9 +98,12 @@ class _Handler(LoopbackHandler):
     def _counts(self, last: Mapping[str, Any]) -> dict[str, Any]:
         prompt, completion = last.get("prompt_eval_count", 0), last.get("eval_count", 0)
         usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-        cached = last.get("prompt_cached_count", 0)
-        counts: dict[str, Any] = {"usage": {**usage, "prompt_tokens_details": {"cached_tokens": cached}}}
+        cached = last.get("prompt_cached_count")
+        # vLLM and LM Studio tell it when they were started to, llama-server always.
+        details = None if cached is None else {"cached_tokens": cached}
+        counts: dict[str, Any] = {"usage": {**usage, "prompt_tokens_details": details}}
         if self.owner.kind == "llama.cpp":
+            cached = cached or 0
             times = (last.get("prompt_eval_duration", 0) / 1e6, last.get("eval_duration", 0) / 1e6)
             counts["timings"] = {"cache_n": cached, "prompt_ms": times[0], "predicted_ms": times[1]}
         return counts
@@ -137,6 +140,7 @@ class OpenAIServer(LoopbackServer):
         grammar: RoleGrammar = "",
         strict: bool = True,
         preflight: Answer | Answers | None = None,
+        busy: int = 0,
         version: str = "b7000",
         caps: Mapping[str, bool] | None = None,
         api_key: str = "",
@@ -149,6 +153,7 @@ class OpenAIServer(LoopbackServer):
             grammar=grammar,
             strict=strict,
             preflight=preflight,
+            busy=busy,
         )
         self.kind: ServerKind = kind
         self.version = version

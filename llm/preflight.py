@@ -17,7 +17,7 @@ from ..core.messages import Message
 from .ask import Asked, ask, json_object
 from .attempts import ask_until_whole
 from .capabilities import Capabilities, told_capabilities
-from .faults import BrokenStream, Refused, Verdict, error_text, judge, says_no_tools
+from .faults import BrokenStream, Patience, Refused, Verdict, error_text, judge, says_no_tools
 from .ollama import http_options
 from .openai_compatible import api_base
 from .probe import probe_server
@@ -38,16 +38,6 @@ _MEASURED_PROMPT = "\n".join(
     for number in range(12)
 )
 _MEASURED_TOKENS = 48
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a model is waited for, in seconds: without a word from it, for a connection, and for a server that
-    answers with errors."""
-
-    first_token_s: float = 300.0
-    connect_s: float = 2.0
-    retry_s: float = 120.0
 
 
 @dataclass(slots=True)
@@ -153,7 +143,7 @@ class _Asking:
             current.answer = await self._post(self._body(count, text, tool))
             return current.answer
 
-        return await ask_until_whole(made, attempt, self._judged, self.patience.retry_s)
+        return await ask_until_whole(made, attempt, self._judged, self.patience)
 
     def _judged(self, err: Exception, current: _Try) -> Verdict:
         return judge(err, url=self.info.url, model=self.model, replaying=False, kind=self.info.kind)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import httpx
 
-from ..core.errors import ModelUnavailable
+from ..core.errors import ModelNotUsable, ModelUnavailable, ServerBusy
 from .ask import NEXT_STEP, Asked, ask, json_object
-from .faults import missing_model, unreachable
+from .faults import missing_model, raise_busy, unreachable
 from .probe_openai import describe_listed, read_openai
 from .server_info import ListedModel, ModelDetails, ServerInfo
 from .servers import TITLES, USUAL_SERVERS, UsualServer, get_model_hint
@@ -43,17 +43,29 @@ async def probe_server(url: str, timeout_s: float = 2.0, *, wanted: Wanted = "au
 async def find_usual_servers(
     timeout_s: float = USUAL_TIMEOUT_S, *, usual: Sequence[UsualServer] = USUAL_SERVERS, wanted: Wanted = "auto"
 ) -> tuple[list[ServerInfo], list[str]]:
-    """Return the servers found at the usual addresses, and why there is none at the others; asked side by side."""
+    """Return the servers found at the usual addresses, and why there is none at the others; asked side by side.
 
-    async def one(server: UsualServer) -> ServerInfo | str:
+    Raises:
+        ServerBusy: the only one there is has no time.
+    """
+
+    async def one(server: UsualServer) -> ServerInfo | ModelUnavailable:
         try:
             # Without a key: what listens at 8000 or 8080 may be anything of the user's.
             return await probe_server(server.url, timeout_s, wanted=wanted)
         except ModelUnavailable as err:
-            return f"{TITLES[server.kind]} at {server.url}: {err.message.partition(': ')[2].rstrip('.')}"
+            return err
 
     found = await asyncio.gather(*map(one, usual))
-    return [item for item in found if isinstance(item, ServerInfo)], [item for item in found if isinstance(item, str)]
+    servers = [item for item in found if isinstance(item, ServerInfo)]
+    busy = [item for item in found if isinstance(item, ServerBusy)]
+    if busy and not servers:
+        raise busy[0]
+    return servers, [
+        f"{TITLES[server.kind]} at {server.url}: {item.message.partition(': ')[2].rstrip('.')}"
+        for server, item in zip(usual, found, strict=True)
+        if isinstance(item, ModelUnavailable)
+    ]
 
 
 async def describe_model(
@@ -107,8 +119,9 @@ def choose_model(info: ServerInfo, wanted: str) -> str:
             hint="Name one with its tag: `-m NAME:TAG`.",
         )
     near = get_close_matches(wanted, info.models, n=1)
-    raise ModelUnavailable(
+    raise ModelNotUsable(
         f"the server at {info.url!r} has no model {wanted!r}; it has {_listed(chat)}.",
+        model=wanted,
         hint=get_model_hint(info.kind, wanted) + (f", or did you mean `-m {near[0]}`?" if near else "."),
     )
 
@@ -134,6 +147,8 @@ async def _probe(url: str, timeout_s: float, wanted: Wanted, api_key: str) -> Se
     root = url.removesuffix("/v1")
     asked = [Asked("GET", path) for path in paths]
     answers = dict(zip(paths, await ask(root, timeout_s, asked, api_key=api_key), strict=True))
+    for answer in answers.values():
+        raise_busy(answer, url)
     if wanted == "ollama":
         return _read_ollama(url, answers)
     if wanted == "auto" and _looks_like_ollama(answers):
@@ -204,6 +219,7 @@ def _only_embeds(model: dict[str, Any]) -> bool:
 def _ollama_json(response: httpx.Response, url: str) -> dict[str, Any]:
     if response.status_code == 404 and "not found" in response.text and response.request.method == "POST":
         raise missing_model(str(json.loads(response.request.content)["model"]), url)
+    raise_busy(response, url)
     if response.status_code != 200:
         path = response.request.url.path
         raise unreachable(url, f"it is no Ollama server (HTTP {response.status_code} for {path})", hint=NEXT_STEP)

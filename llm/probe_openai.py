@@ -24,8 +24,6 @@ async def read_openai(url: str, models: httpx.Response, timeout_s: float, api_ke
     if models.status_code in (401, 403):
         hint = "Name the environment variable that holds its key in the setting server.api_key_env."
         raise unreachable(url, f"it refuses access (HTTP {models.status_code})", hint=hint)
-    if models.status_code == 503:
-        raise unreachable(url, "it is still loading its model (HTTP 503)", hint="Try again in a moment.")
     data = json_object(models).get("data")
     if not isinstance(data, list):
         reason = f"something answers there, but no model server (HTTP {models.status_code} for /v1/models)"

@@ -71,11 +71,12 @@ def check_usable(parts: Sequence[Mapping[str, Any]], invalid: str, max_tokens: i
     """
     reason = parts[-1]["done_reason"]
     if reason == "length":
-        raise ReplyCut(f"the reply was cut at its limit of {max_tokens} tokens, so none of it was used")
+        text = f"the reply was cut at its limit of {max_tokens} tokens, so none of it was used"
+        raise ReplyCut(text, usage=_usage(parts[-1]))
     if reason != "stop":
-        raise ModelFault(f"the reply ended with the reason {reason!r}, which is not known")
+        raise ModelFault(f"the reply ended with the reason {reason!r}, which is not known", usage=_usage(parts[-1]))
     if invalid:
-        raise ReplyInvalid(invalid)
+        raise ReplyInvalid(invalid, usage=_usage(parts[-1]))
 
 
 def whole_reply(text: str, calls: Sequence[ToolCall], parts: Sequence[Mapping[str, Any]]) -> ModelReply:
@@ -110,7 +111,7 @@ def clean(value: Any) -> Any:
 def _usage(last: Mapping[str, Any]) -> Usage:
     def number(name: str) -> int | None:
         value = last.get(name)
-        return value if isinstance(value, int) else None
+        return value if isinstance(value, int) and value >= 0 else None
 
     def seconds(name: str) -> float | None:
         nanoseconds = number(name)
@@ -122,5 +123,5 @@ def _usage(last: Mapping[str, Any]) -> Usage:
         load_s=seconds("load_duration"),
         prefill_s=seconds("prompt_eval_duration"),
         decode_s=seconds("eval_duration"),
-        cached_tokens=number("prompt_cached_count"),
+        cached_tokens=number("prompt_cached_count" if "prompt_cached_count" in last else "prompt_eval_cached_count"),
     )

@@ -20,6 +20,7 @@ import pytest
 
 from flowloom.llm.answers import Answer, Answers, ChatRequest, Fault, Reply
 from flowloom.llm.ollama_server import OllamaServer
+from flowloom.llm.openai_server import OpenAIServer
 
 DEAD = "http://127.0.0.1:9"
 GRAPH = """flow: 1
@@ -228,6 +229,17 @@ def test_a_server_that_goes_away_pauses_the_run_and_resume_goes_on(shop: Any, an
     assert shop.is_green()
 
 
+@pytest.mark.parametrize("serving", [OllamaServer, OpenAIServer])
+def test_a_server_that_is_busy_from_the_start_is_waited_for(
+    shop: Any, script: Any, serving: type[OllamaServer | OpenAIServer]
+) -> None:
+    with serving(planned(script, shop, mended(script)), busy=8) as server:
+        words = (*RUN[:3], "--no-approve-plan", "--mode", "auto", "-c", "verify=")
+        done = shop.flow(*words, cwd=shop.repo, url=server.url)
+    assert done.code == 0, done.err
+    assert "Waiting for the model server" in done.err and "still loading its model" in done.err
+
+
 def test_a_busy_server_is_asked_again_until_it_answers(shop: Any, script: Any) -> None:
     answers = planned(script, shop, mended(script))
 
@@ -246,8 +258,6 @@ def test_a_busy_server_is_asked_again_until_it_answers(shop: Any, script: Any) -
         (Reply('{"title": "x", "steps": []}'), 3, ["steps: List should have at least 1 item"]),
         (Fault("bad-arguments"), 3, ["must be one JSON object", "`flow resume` asks again"]),
         (Fault("length"), 3, ["cut at its limit of 4096 tokens"]),
-        (Fault("error-line"), 3, ["failed while it was answering"]),
-        (Fault("no-done"), 3, ["broke"]),
         (Fault("http", status=400, text="line one\nline two"), 1, ["line one line two"]),
     ],
 )
@@ -258,6 +268,34 @@ def test_a_reply_that_cannot_be_used_is_asked_again_and_then_ends_the_run(
         done = flow(*RUN, "-c", "verify=", cwd=repo, url=server.url)
         assert len(server.requests) == requests
     told(done, 1, *texts)
+    assert unchanged(repo)
+
+
+@pytest.mark.parametrize(
+    ("fault", "requests", "code", "texts"),
+    [
+        (
+            Fault("error-line", text="slot is lost"),
+            3,
+            5,
+            ["answering: slot is lost", "flow resume"],
+        ),
+        (Fault("no-done"), 3, 5, ["the reply of model 'scripted:latest' broke", "flow resume"]),
+        (
+            Fault("http", status=400, text="exceeds the available context size"),
+            1,
+            3,
+            ["models.num_ctx", "flow resume"],
+        ),
+    ],
+)
+def test_a_server_that_fails_again_and_again_pauses_the_run(
+    flow: Any, repo: Path, fault: Answer, requests: int, code: int, texts: list[str]
+) -> None:
+    with OllamaServer(lambda _: fault) as server:
+        told(flow(*RUN, "-c", "verify=", cwd=repo, url=server.url), code, *texts)
+        assert len(server.requests) == requests
+        assert [run["status"] for run in flow("runs", "list", "-o", "jsonl", cwd=repo).lines] == ["paused"]
     assert unchanged(repo)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from flowloom.llm.ollama_server import OllamaServer, scripted
+from flowloom.llm.ollama_server import Fault, OllamaServer, Reply, scripted
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +116,30 @@ def test_sigterm_waits_ten_seconds_for_a_command_and_no_longer(start: Start, rep
     assert process.wait(40) == 130
     assert 9 < time.monotonic() - began < 20
     until(lambda: not sleepers("302.17"))
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("slow-start", delay_s=600), Fault("stall", delay_s=600), Fault("http-503")], ids=lambda f: f.kind
+)
+def test_first_signal_does_not_wait_for_a_server_that_gives_nothing(
+    repo: Path, flow: Any, isolated_home: Path, fault: Fault
+) -> None:
+    graph = repo.parent / "think.yaml"
+    graph.write_text("flow: 1\nname: think\nnodes:\n  one: {type: llm, prompt: Think.}\nedges: [[START, one, END]]\n")
+    answers = iter([fault] if fault.kind != "http-503" else [fault] * 4)
+    with OllamaServer(lambda request: next(answers, Reply("thought"))) as server:
+        words = [sys.executable, "-m", "flowloom", "run", str(graph)]
+        process = subprocess.Popen(words, cwd=repo, env=environ(server), stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: len(server.requests) >= (3 if fault.kind == "http-503" else 1))
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            # The settings would let it wait for five, one and two minutes.
+            assert process.wait(20) == 130
+        finally:
+            process.kill()
+            process.wait()
+        assert flow("resume", cwd=repo, url=server.url).code == 0
 
 
 def test_stopped_run_says_how_it_goes_on(start: Start, repo: Path, flow: Any) -> None:

@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from flowloom.core.errors import ModelFault, ModelUnavailable
+from flowloom.core.events import Phase
 from flowloom.core.messages import ToolDef
-from flowloom.llm.faults import next_delay
+from flowloom.llm.faults import Patience, next_delay
 from flowloom.llm.ollama_server import Fault, Reply
 
 from .conftest import Connect, Serve, ask, ignore
 
-BROKEN = ["no-done", "truncated-json", "error-line", "empty", "load", "not-json"]
+BROKEN = ["no-done", "truncated-json", "garbage", "error-line", "error-object", "empty", "load", "not-json"]
 
 
-@pytest.mark.parametrize("kind", [*BROKEN, "drop", "http-500", "http-503"])
+@pytest.mark.parametrize("kind", [*BROKEN, "drop", "reset", "http-500", "http-503"])
 async def test_fault_that_passes_is_asked_again_at_once(serve: Serve, connect: Connect, kind: Any) -> None:
     server = serve([Fault(kind), Reply("whole")])
     started = time.monotonic()
@@ -35,23 +36,29 @@ async def test_fault_that_passes_is_asked_again_at_once(serve: Serve, connect: C
         ("empty", "sent nothing"),
         ("load", "loaded the model and generated nothing"),
         ("not-json", "no whole JSON"),
+        ("garbage", "no whole JSON"),
+        ("error-object", "did not keep running"),
+        ("drop", "the connection broke"),
+        ("reset", "the connection broke"),
+        ("http-500", "did not keep running"),
+        ("endless", "far beyond its limit of 20 tokens"),
     ],
 )
-async def test_reply_that_keeps_breaking_is_a_fault_after_three_times(
+async def test_reply_that_keeps_breaking_is_given_up_after_three_times(
     serve: Serve, connect: Connect, kind: Any, message: str
 ) -> None:
     server = serve(lambda request: Fault(kind))
-    with pytest.raises(ModelFault, match=message):
-        await connect(server).complete(ask(), ignore)
+    with pytest.raises(ModelUnavailable, match=message):
+        await connect(server).complete(ask(max_tokens=20), ignore)
     assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("kind", ["http-500", "http-503", "drop"])
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
 async def test_server_that_stays_out_is_given_up_after_the_patience(
-    serve: Serve, connect: Connect, kind: Any
+    serve: Serve, connect: Connect, status: int
 ) -> None:
-    server = serve(lambda request: Fault(kind))
-    with pytest.raises(ModelUnavailable, match="no model server answers") as caught:
+    server = serve(lambda request: Fault("http", status=status, text="busy"))
+    with pytest.raises(ModelUnavailable, match="answers with an error: HTTP") as caught:
         await connect(server, retry_patience_s=0.9).complete(ask(), ignore)
     assert caught.value.exit_code == 5
     assert len(server.requests) == 3  # at 0, 0.25 and 0.75 s
@@ -127,10 +134,41 @@ async def test_unknown_model_names_the_command_that_gets_it(serve: Serve, connec
         await connect(serve([]), model="llama9:70b").complete(ask(), ignore)
 
 
+async def test_reply_that_comes_after_an_outage_may_break_as_often_as_any_other(
+    serve: Serve, connect: Connect
+) -> None:
+    server = serve([Fault("http-503"), Fault("drop"), Fault("no-done"), Reply("whole")])
+    assert (await connect(server).complete(ask(), ignore)).text == "whole"
+
+
+async def test_each_wait_is_told_and_its_reason_once(serve: Serve, connect: Connect) -> None:
+    seen: list[tuple[Phase, int, str]] = []
+    server = serve([*[Fault("http-503", text="busy")] * 2, Reply("whole")])
+    await connect(server).complete(ask(), lambda phase, amount, fault="": seen.append((phase, amount, fault)))
+    waits = [told for told in seen if told[0] == "waiting to ask again"]
+    assert [amount for _, amount, _ in waits] == [1, 2]
+    assert "HTTP 503, busy" in waits[0][2] and waits[1][2] == ""
+
+
+@pytest.mark.parametrize("kind", ["double-done", "wrong-type", "slow-drip"])
+async def test_whole_reply_with_something_odd_about_it_is_taken(serve: Serve, connect: Connect, kind: Any) -> None:
+    server = serve([Fault(kind, text="whole", delay_s=0.05)])
+    chat = connect(server, stall_timeout_s=1)
+    assert (await chat.complete(ask(), ignore)).text == "whole"
+    assert len(server.requests) == 1
+
+
 def test_delays_double_up_to_half_a_minute_within_the_patience() -> None:
-    delays = [next_delay("outage", retries, 0, 1000) for retries in range(9)]
+    delays = [next_delay("outage", retries, 0, 0, Patience(retry_s=1000)) for retries in range(9)]
     assert delays == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
-    assert next_delay("outage", 0, 119.9, 120) is None
-    assert next_delay("few", 1, 0, 120) == 0.5
-    assert next_delay("few", 2, 0, 120) is None
-    assert next_delay("never", 0, 0, 120) is None
+    assert next_delay("outage", 0, 0, 119.9, Patience()) is None
+    assert next_delay("few", 9, 2, 0, Patience(retry_s=1000)) == 30
+    assert next_delay("few", 9, 3, 0, Patience()) is None
+    assert next_delay("never", 0, 0, 0, Patience()) is None
+
+
+def test_loading_server_is_asked_every_two_seconds_for_as_long_as_a_first_token_may_take() -> None:
+    assert [next_delay("loading", retries, 0, 0, Patience()) for retries in range(5)] == [0.25, 0.5, 1, 2, 2]
+    assert next_delay("loading", 9, 0, 297, Patience()) == 2
+    assert next_delay("loading", 9, 0, 299, Patience()) is None
+    assert next_delay("loading", 0, 0, 0, Patience(retry_s=0)) is None

@@ -9,7 +9,8 @@ import pytest
 from flowloom.core.errors import ModelUnavailable
 from flowloom.llm.answers import Fault, Reply
 from flowloom.llm.capabilities import Capabilities, CapabilityFile
-from flowloom.llm.preflight import Patience, measure_speed, preflight
+from flowloom.llm.faults import Patience
+from flowloom.llm.preflight import measure_speed, preflight
 from flowloom.llm.probe import describe_model, probe_server
 from flowloom.llm.server_info import ListedModel, ServerInfo
 

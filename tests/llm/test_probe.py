@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
-from flowloom.core.errors import ModelUnavailable
+from flowloom.core.errors import ModelUnavailable, ServerBusy
 from flowloom.llm.ollama_server import Reply
 from flowloom.llm.probe import choose_model, choose_window, describe_model, probe_server
 from flowloom.llm.server_info import ServerInfo
@@ -196,3 +197,10 @@ def test_model_that_cannot_be_chosen_lists_what_there_is(models: list[str], want
 )
 def test_window_is_the_setting_within_the_models_context(setting: int, length: int | None, window: int) -> None:
     assert choose_window(setting, length) == window
+
+
+@pytest.mark.parametrize("wanted", ["auto", "ollama", "openai"])
+async def test_server_that_is_loading_its_model_can_be_waited_for(serve: Serve, wanted: Any) -> None:
+    server = serve([], busy=1)
+    with pytest.raises(ServerBusy, match="still loading its model"):
+        await probe_server(server.url, wanted=wanted)
