@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 from ..configs.catalog import load_catalog
 from ..configs.settings import ROLES, ModelSettings, ServerSettings, Settings
-from ..core.errors import FlowError, ModelUnavailable
+from ..core.errors import FlowError, ModelUnavailable, ServerBusy
 from ..llm.policy import denied_family, require_allowed
 from ..llm.probe import USUAL_TIMEOUT_S, choose_model, find_usual_servers, probe_server
 from ..llm.server_info import ServerInfo
 from ..llm.servers import USUAL_SERVERS, UsualServer
+
+if TYPE_CHECKING:
+    from .presets import Preset
+
+if TYPE_CHECKING:
+    from ..llm.faults import Patience
+
+Found = TypeVar("Found")
 
 
 async def find_server(settings: Settings, *, usual: Sequence[UsualServer] = USUAL_SERVERS) -> ServerInfo:
     """Return the configured server or, when none is configured, the first of the usual ones that has the models.
 
     Raises:
+        ServerBusy: the only one there is has no time.
         ModelUnavailable: no model server answers.
     """
     return (await find_servers(settings, usual=usual))[0]
@@ -46,7 +58,41 @@ async def find_servers(settings: Settings, *, usual: Sequence[UsualServer] = USU
             hint="Start one (`ollama serve`), name another with `-c server.url=URL`, or see `flow demo`, which needs "
             "no model.",
         )
-    return sorted(found, key=lambda info: not _has_models(info, settings.models))
+    return sorted(found, key=lambda info: _lacks_models(info, settings.models))
+
+
+async def while_busy(
+    ask: Callable[[], Awaitable[Found]], server: ServerSettings, notify: Callable[[str], None]
+) -> Found:
+    """Return what `ask` brings, which is asked again while the server is busy, as in mid-run.
+
+    Args:
+        notify: shows a person one line: what is waited for.
+
+    Raises:
+        ServerBusy: it stayed so.
+    """
+    from ..llm.faults import next_delay
+
+    began, retries = time.monotonic(), 0
+    while True:
+        try:
+            return await ask()
+        except ServerBusy as err:
+            delay_s = next_delay("loading", retries, 0, time.monotonic() - began, patience(server))
+            if delay_s is None:
+                raise
+            if retries == 1:
+                notify(f"Waiting for the model server: {err.message}")
+        retries += 1
+        await asyncio.sleep(delay_s)
+
+
+def patience(server: ServerSettings) -> Patience:
+    """Return how long a model is waited for."""
+    from ..llm.faults import Patience
+
+    return Patience(server.first_token_timeout_s, server.connect_timeout_s, server.retry_patience_s)
 
 
 def api_key(server: ServerSettings) -> str:
@@ -55,18 +101,38 @@ def api_key(server: ServerSettings) -> str:
 
 
 def choose_allowed(settings: Settings, info: ServerInfo, wanted: str) -> str:
-    """Return the server's own name of the wanted model, as `choose_model` does; "" = its only one that is allowed.
+    """Return the server's own name of the wanted model, as `choose_model` does.
+
+    Args:
+        wanted: "" = its only one that is allowed, else the one that fits this machine best.
 
     Raises:
         ModelUnavailable: it is not there, or more than one could be meant.
         Denied: the policy denies it.
     """
-    if not wanted:
-        allowed = tuple(name for name in info.models if not _denied(settings, info, name))
-        info = replace(info, models=allowed or info.models)
-    name = choose_model(info, wanted)
+    if not wanted and (preset := preset_of(settings, info)):
+        return preset.name
+    name = choose_model(_allowed(settings, info), wanted) if not wanted else choose_model(info, wanted)
     check_allowed(settings, name, info.listing(name).family)
     return name
+
+
+def preset_of(settings: Settings, info: ServerInfo) -> Preset | None:
+    """Return the model that is taken where none is named and several could be; None = there is no choice to make, or
+    nothing to make it by."""
+    allowed = _allowed(settings, info)
+    chat = [name for name in allowed.models if name not in info.embedders]
+    if len(chat) < 2:
+        return None
+    from .presets import best_installed
+
+    return best_installed(allowed, settings.models)
+
+
+def _allowed(settings: Settings, info: ServerInfo) -> ServerInfo:
+    """Return the server with the models that the policy allows; with all where it allows none, so that it is told."""
+    allowed = tuple(name for name in info.models if not _denied(settings, info, name))
+    return replace(info, models=allowed or info.models)
 
 
 def check_allowed(settings: Settings, name: str, architecture: str = "") -> None:
@@ -82,11 +148,19 @@ def _denied(settings: Settings, info: ServerInfo, name: str) -> str:
     return denied_family(load_catalog(), name, info.listing(name).family, settings.models.denied_families)
 
 
-def _has_models(info: ServerInfo, models: ModelSettings) -> bool:
-    """Return whether a server has every model that is set; with none set, whether it has any."""
+def _lacks_models(info: ServerInfo, models: ModelSettings) -> int:
+    """Return 0 when a server has every model that is set (with none set: any), 1 when others take over, else 2."""
+    lacks = 0 if len(info.models) > len(info.embedders) else 2
+    for role in ROLES:
+        wanted = models.for_role(role)
+        if wanted and not _has(info, wanted):
+            lacks = max(lacks, 1 if any(_has(info, other) for other in models.fallbacks_for(role)) else 2)
+    return lacks
+
+
+def _has(info: ServerInfo, wanted: str) -> bool:
     try:
-        for wanted in {models.for_role(role) for role in ROLES} - {""}:
-            choose_model(info, wanted)
+        choose_model(info, wanted)
     except FlowError:
         return False
-    return len(info.models) > len(info.embedders)
+    return True

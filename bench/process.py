@@ -57,7 +57,11 @@ def run_process(words: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> R
 
 
 def flow_env(home: Path, url: str = "") -> dict[str, str]:
-    """Return an environment with directories of its own and none of the user's settings."""
+    """Return an environment with directories of its own and none of the user's settings.
+
+    Bytecode is kept, as it is where flow is installed: without it every start would compile all of flow once more.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith(("FLOW_", "OLLAMA_"))}
+    own.pop("PYTHONDONTWRITEBYTECODE", None)
     server = {"OLLAMA_HOST": url} if url else {}
     return {**own, **GIT_ENV, **server, "HOME": str(home), "FLOW_HOME": str(home / "flow")}

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from ..core.errors import ReplyInvalid
-from ..core.events import Phase
-from ..core.messages import CallKey, ModelReply, ModelRequest, ToolCall
+from ..core.messages import CallKey, ModelReply, ModelRequest
+from ..core.ports import OnProgress
 from .attempts import ask_until_whole
 from .cassette import CALL_HEADER, Recorder
-from .faults import Silence, Verdict, check_url, judge
+from .faults import Patience, Silence, Verdict, check_url, judge
+from .ollama_wire import Exchange, request_body
 from .openai_wire import plain_messages
-from .roles import RoleGrammar, check_roles, fit_roles
-from .tokens import tool_json
+from .prompt_cut import CutWatch
+from .roles import RoleGrammar, check_roles
+from .servers import on_this_machine
+from .timely import Silences, timely
 from .tools_in_text import with_tools_in_text
 from .whole_reply import check_usable, tool_call, whole_reply
-
-if TYPE_CHECKING:
-    from .chat_ollama import Exchange, FlowChatOllama
-
-Progress = Callable[[Phase, int], None]
 
 
 class OllamaChat:
@@ -40,13 +38,15 @@ class OllamaChat:
         keep_alive: how long the server keeps the model loaded, as Ollama writes durations.
         think: switch the model's thinking on or off; None = the model's default.
         first_token_timeout_s: silence allowed before the first part, in which a model may be loading.
-        stall_timeout_s: silence allowed between parts. A request with tools is allowed `first_token_timeout_s` there,
-            since Ollama holds a tool call back until it is complete.
+        stall_timeout_s: silence allowed between parts. A request with tools is allowed more there, since Ollama holds
+            a tool call back until it is complete; see timely.Silences.
         retry_patience_s: seconds of asking again, from the first failure on.
         recorder: gets every finished call; None = nothing is recorded.
         tag_calls: send each call's key in a header, for a server that replays a cassette.
         grammar: what the model's family wants of the order of roles; conversations are fitted to it.
         tools_in_text: the model takes no tools, so they are described to it and called as JSON.
+        api_key: sent as a bearer token; "" = none.
+        loading: is done when the model, which is being loaded meanwhile, is ready; None = nothing is known of that.
 
     Raises:
         ModelUnavailable: `url` is no http or https address.
@@ -69,53 +69,59 @@ class OllamaChat:
         tag_calls: bool = False,
         grammar: RoleGrammar = "",
         tools_in_text: bool = False,
+        api_key: str = "",
+        loading: asyncio.Future[None] | None = None,
     ) -> None:
-        from .chat_ollama import FlowChatOllama
-
         check_url(url)
         self.name = model
         self.window = window
         self._url = url
         self._temperature = temperature
-        self._first_token_timeout_s = first_token_timeout_s
-        self._stall_timeout_s = stall_timeout_s
-        self._retry_patience_s = retry_patience_s
+        self._silences = Silences(first_token_timeout_s, stall_timeout_s)
+        self._cuts = CutWatch(window)
+        self._patience = Patience(first_token_timeout_s, connect_timeout_s, retry_patience_s)
         self._recorder = recorder
         self._tag_calls = tag_calls
         self._grammar: RoleGrammar = grammar
         self._tools_in_text = tools_in_text
-        self._chat: FlowChatOllama = FlowChatOllama(
-            model=model,
+        self._keep_alive = keep_alive
+        self._think = think
+        self._loading = loading
+        self._http = httpx.AsyncClient(
             base_url=url,
-            keep_alive=keep_alive,
-            reasoning=think,
-            client_kwargs=http_options(url, httpx.Timeout(None, connect=connect_timeout_s)),
+            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
+            **http_options(url, httpx.Timeout(None, connect=connect_timeout_s)),
         )
 
-    async def complete(self, request: ModelRequest, on_progress: Progress) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_progress: OnProgress) -> ModelReply:
         """Return a complete reply; see core.ports.ChatModel.
 
         The ids of its calls are made of the request's turn and the call's place: "t3.0".
 
         Raises:
             CassetteMismatch: the replayed request is not the recorded one.
+            LimitReached: the server cut the prompt.
             ValueError: the conversation breaks the order of roles, or schema and tools are given together.
         """
-        from .chat_ollama import Exchange
-
         check_roles(request.messages)
         if request.schema is not None and request.tools:
             raise ValueError("schema and tools in one request: the server would return no tool calls")
-        return await ask_until_whole(
-            lambda: Exchange(headers=call_headers(request.key) if self._tag_calls else {}),
+        body = self._body(request)
+        headers = call_headers(request.key) if self._tag_calls else {}
+        reply = await ask_until_whole(
+            lambda: Exchange(body, headers),
             lambda exchange: self._attempt(request, exchange, on_progress),
             lambda err, exchange: self._judged(err, exchange, request),
-            self._retry_patience_s,
+            self._patience,
+            on_progress,
         )
+        if not self._tag_calls:
+            await self._cuts.check(request, reply.usage.prompt_tokens, self._count_prompt)
+        return reply
 
     async def aclose(self) -> None:
         """Close the connections to the server."""
-        await self._chat.aclose()
+        await self._http.aclose()
 
     def _judged(self, err: Exception, exchange: Exchange, request: ModelRequest) -> Verdict:
         verdict = judge(err, url=self._url, model=self.name, replaying=self._tag_calls)
@@ -124,69 +130,74 @@ class OllamaChat:
             self._record(request, exchange.body, [{"error": str(err)}])
         return verdict
 
-    async def _attempt(self, request: ModelRequest, exchange: Exchange, on_progress: Progress) -> ModelReply:
-        from langsmith import tracing_context
-
-        text: list[str] = []
-        calls: list[ToolCall] = []
-        on_progress("waiting for model", 0)
-        # No environment variable may send a conversation to a tracing service.
-        with tracing_context(enabled=False):
-            async with aclosing(exchange), aclosing(self._chunks(request, exchange)) as chunks:
-                async for chunk in chunks:
-                    text.append(str(chunk.text))
-                    for call in chunk.tool_calls:
-                        calls.append(tool_call(request.key.turn, len(calls), call["name"], call["args"]))
-                    on_progress("generating", len(exchange.parts))
+    async def _attempt(self, request: ModelRequest, exchange: Exchange, on_progress: OnProgress) -> ModelReply:
+        self._tell_waiting(on_progress)
+        async with aclosing(self._timely_parts(exchange, request)) as parts:
+            async for _ in parts:
+                on_progress("generating", len(exchange.parts))
         self._record(request, exchange.body, exchange.parts)
         check_usable(exchange.parts, exchange.invalid, request.max_tokens)
-        return whole_reply("".join(text), calls, exchange.parts)
+        calls = [tool_call(request.key.turn, place, *call) for place, call in enumerate(exchange.calls)]
+        reply = whole_reply("".join(exchange.text), calls, exchange.parts)
+        self._silences.learn(reply.usage)
+        return reply
 
-    async def _chunks(self, request: ModelRequest, exchange: Exchange) -> AsyncGenerator[Any, None]:
-        """Yield the stream's pieces; Silence when one takes too long."""
-        from .chat_ollama import to_langchain
+    def _tell_waiting(self, on_progress: OnProgress) -> None:
+        if self._loading is None or self._loading.done():
+            on_progress("waiting for model", 0)
+        else:
+            on_progress("loading model", 0)
+            # No reply begins before the model is loaded.
+            self._loading.add_done_callback(lambda _: on_progress("waiting for model", 0))
 
-        if self._tools_in_text:
-            request = with_tools_in_text(request)
-        settings: dict[str, Any] = {"options": self._options(request), "exchange": exchange}
-        if request.tools:
-            settings["tools"] = [tool_json(tool) for tool in request.tools]
-        if request.schema is not None:
-            settings["format"] = request.schema
-        # Callbacks of an enclosing graph are left out: a tracer could be among them.
-        messages = fit_roles(request.messages, self._grammar)
-        stream = self._chat.astream(to_langchain(messages), {"callbacks": []}, **settings)
-        limit_s = self._first_token_timeout_s
-        while True:
-            try:
-                async with asyncio.timeout(limit_s):
-                    chunk = await anext(stream)
-            except StopAsyncIteration:
-                return
-            except TimeoutError as err:
-                raise Silence(f"it sent nothing for {limit_s:g} s") from err
-            yield chunk
-            limit_s = self._first_token_timeout_s if request.tools else self._stall_timeout_s
+    async def _count_prompt(self, request: ModelRequest) -> int | None:
+        """Return the server's count of a prompt, whatever it replies; None = it does not tell."""
+        exchange = Exchange(self._body(request))
+        async with aclosing(self._timely_parts(exchange, request)) as parts:
+            async for _ in parts:
+                pass
+        return whole_reply("", (), exchange.parts).usage.prompt_tokens
 
-    def _options(self, request: ModelRequest) -> dict[str, Any]:
-        return {"num_ctx": self.window, "num_predict": request.max_tokens, "temperature": self._temperature}
+    async def _timely_parts(self, exchange: Exchange, request: ModelRequest) -> AsyncGenerator[None, None]:
+        """Yield at each part of the reply; see timely for what ends it."""
+        holds_back, most = "tools" in exchange.body, request.max_tokens
+
+        def allowed() -> Silence:
+            return self._silences.allowed(began=bool(exchange.parts), holds_back=holds_back, max_tokens=most)
+
+        async with (
+            aclosing(exchange.read(self._http)) as parts,
+            aclosing(timely(parts, allowed, most)) as watched,
+        ):
+            async for _ in watched:
+                yield
+
+    def _body(self, request: ModelRequest) -> dict[str, Any]:
+        return request_body(
+            with_tools_in_text(request) if self._tools_in_text else request,
+            model=self.name,
+            window=self.window,
+            grammar=self._grammar,
+            temperature=self._temperature,
+            think=self._think,
+            keep_alive=self._keep_alive,
+        )
 
     def _record(self, request: ModelRequest, body: dict[str, Any], parts: list[dict[str, Any]]) -> None:
         if self._recorder is not None:
-            self._recorder.record(request.key, {**body, "messages": plain_messages(request.messages)}, parts)
+            told = {"messages": plain_messages(request.messages), "profile": request.profile}
+            self._recorder.record(request.key, {**body, **told}, parts)
 
 
 def http_options(url: str, timeout: httpx.Timeout) -> dict[str, Any]:
     """Return the arguments for an httpx client that talks to a model server."""
-    parts = urlsplit(url)
-    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1", "0.0.0.0")
     return {
         "timeout": timeout,
         "follow_redirects": False,
         # A proxy of the environment has no business between us and this machine.
-        "trust_env": not loopback,
+        "trust_env": not on_this_machine(url),
         # Without TLS there is nothing to verify; loading the certificates takes 30 ms.
-        "verify": parts.scheme == "https",
+        "verify": url.startswith("https:"),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 ServerKind = Literal["ollama", "llama.cpp", "vllm", "lmstudio", "openai"]
 """What answers; "openai" = speaks /v1/chat/completions, and nothing more is known of it."""
@@ -30,6 +31,11 @@ TITLES: dict[ServerKind, str] = {
     "lmstudio": "LM Studio",
     "openai": "OpenAI-compatible server",
 }
+
+
+def on_this_machine(url: str) -> bool:
+    """Return whether an address is one of this machine's loopback."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 
 
 def start_hint(kind: ServerKind) -> str:

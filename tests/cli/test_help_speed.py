@@ -10,8 +10,7 @@ import pytest
 HEAVY = (
     "langgraph",
     "langchain_core",
-    "langchain_ollama",
-    "ollama",
+    "langsmith",
     "chromadb",
     "torch",
     "numpy",

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -180,9 +182,20 @@ def test_only_a_leading_thinking_block_is_split_off(text: str, split: tuple[str,
 async def test_progress_goes_from_waiting_to_generating(serve: Serve, connect: Connect) -> None:
     seen: list[tuple[Phase, int]] = []
     server = serve([Reply("x" * 60, piece_chars=20)])
-    await connect(server).complete(ask(), lambda phase, amount: seen.append((phase, amount)))
+    await connect(server).complete(ask(), lambda phase, amount, fault="": seen.append((phase, amount)))
     assert seen[0] == ("waiting for model", 0)
     assert [amount for phase, amount in seen if phase == "generating"][:4] == [1, 2, 3, 4]
+
+
+async def test_model_that_is_being_loaded_is_told_until_it_is_ready(serve: Serve, connect: Connect) -> None:
+    seen: list[Phase] = []
+    loading: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(0.05, loading.set_result, None)
+    chat = connect(serve([Reply("one", delay_s=0.2), Reply("two")]), loading=loading)
+    for _ in range(2):
+        await chat.complete(ask(), lambda phase, amount, *_: seen.append(phase))
+    waits = [phase for phase in seen if phase != "generating"]
+    assert waits == ["loading model", "waiting for model", "waiting for model"]
 
 
 async def test_reply_cut_at_the_limit_is_never_used(serve: Serve, connect: Connect) -> None:
@@ -229,7 +242,7 @@ async def test_cancel_closes_the_stream(serve: Serve, connect: Connect) -> None:
     server = serve([Fault("stall", delay_s=20), Reply("next")])
     chat = connect(server)
     started = asyncio.Event()
-    task = asyncio.create_task(chat.complete(ask(), lambda phase, amount: started.set() if amount else None))
+    task = asyncio.create_task(chat.complete(ask(), lambda phase, amount, *_: started.set() if amount else None))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -239,7 +252,7 @@ async def test_cancel_closes_the_stream(serve: Serve, connect: Connect) -> None:
 
 
 async def test_fault_of_the_watcher_closes_the_stream(serve: Serve, connect: Connect) -> None:
-    def fail(phase: Phase, amount: int) -> None:
+    def fail(phase: Phase, amount: int, fault: str = "") -> None:
         if amount:
             raise KeyError("watcher")
 
@@ -256,19 +269,25 @@ async def test_calls_side_by_side_keep_apart(serve: Serve, connect: Connect) -> 
     assert [reply.text for reply in await asyncio.gather(*asked)] == [f"re: q{n}" for n in range(20)]
 
 
-async def test_tracing_service_of_the_environment_stays_off(
-    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from langsmith.utils import get_env_var, tracing_is_enabled
+def test_importing_the_adapter_loads_neither_langchain_nor_ollama_s_client() -> None:
+    code = (
+        "import sys, flowloom.llm.ollama as m\n"
+        "m.OllamaChat(url='http://127.0.0.1:9', model='m', window=1)\n"
+        "print([n for n in ('langchain_core', 'langsmith', 'ollama') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
-    monkeypatch.setenv("LANGSMITH_TRACING", "true")
-    monkeypatch.setenv("LANGSMITH_ENDPOINT", "http://127.0.0.1:9")
-    get_env_var.cache_clear()  # type: ignore[attr-defined]  # its overloads hide the cache
-    seen: list[object] = []
-    await connect(serve([Reply("ok")])).complete(ask(), lambda phase, amount: seen.append(tracing_is_enabled()))
-    assert seen[1:] == [False] * len(seen[1:]) and len(seen) > 1
-    assert tracing_is_enabled() is True  # for others in this process nothing changed
-    get_env_var.cache_clear()  # type: ignore[attr-defined]  # its overloads hide the cache
+
+async def test_key_is_sent_as_a_bearer_token(serve: Serve, connect: Connect) -> None:
+    server = serve([Reply("ok")])
+    await connect(server, api_key="sesame").complete(ask(), ignore)
+    assert server.requests[0].headers["authorization"] == "Bearer sesame"
+
+
+async def test_content_that_is_no_text_breaks_the_reply(serve: Serve, connect: Connect) -> None:
+    server = serve([raw({"content": ["a"]}), Reply("whole")])
+    assert (await connect(server).complete(ask(), ignore)).text == "whole"
 
 
 async def test_proxy_of_the_environment_is_not_used_on_the_loopback(
