@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from ..core.errors import UsageError
 from ..core.questions import Answer, Question
+from .editor import DEFAULT, set_editor
 from .printing import node_name, visible
 
 Check = Callable[[Any], Any]
@@ -146,7 +147,7 @@ class _Editing:
         self.value: Any = None
         self._question = question
         self._check = check
-        self._editor = shlex.split(env.get("VISUAL") or env.get("EDITOR") or "vi")
+        self._env = env
         self._draft: str | None = None
 
     def is_for(self, answer: Answer) -> bool:
@@ -159,11 +160,15 @@ class _Editing:
         """
         original = to_yaml(self._question.payload[EDIT])
         text = self._draft if self._draft is not None else original
-        edited = self._edit(text)
+        try:
+            editor = set_editor(self._env) or [DEFAULT]
+        except UsageError as err:
+            return f"{err.message} {err.hint}"
+        edited = self._edit(text, editor)
         if isinstance(edited, int):
-            return f"The editor {shlex.join(self._editor)!r} ended with {edited}."
+            return f"The editor {shlex.join(editor)!r} ended with {edited}."
         if edited is None:
-            return f"The editor {shlex.join(self._editor)!r} cannot be started: set VISUAL or EDITOR."
+            return f"The editor {shlex.join(editor)!r} cannot be started: set VISUAL or EDITOR."
         self._draft = edited
         if edited == original:
             return None
@@ -173,13 +178,13 @@ class _Editing:
             return f"That cannot be used: {err}"
         return None
 
-    def _edit(self, text: str) -> str | int | None:
+    def _edit(self, text: str, editor: list[str]) -> str | int | None:
         """Return the text after the editor, its exit code when it failed, None when it cannot be started."""
         with tempfile.TemporaryDirectory(prefix="flow-edit-") as folder:
             path = Path(folder) / f"{self._question.payload.get('key') or 'value'}.yaml"
             path.write_text(text, "utf-8")
             try:
-                done = subprocess.run([*self._editor, str(path)])
+                done = subprocess.run([*editor, str(path)])
             except OSError:
                 return None
             return path.read_text("utf-8", errors="replace") if done.returncode == 0 else done.returncode

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 _MAX_BYTES = 1_000_000
-_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 _TEST_TARGET = re.compile(r"^(?:[\w./-]+[ \t]+)*test(?:[ \t]+[\w./-]+)*[ \t]*::?(?!=)", re.MULTILINE)
 _NPM_PLACEHOLDER = "no test specified"
 
@@ -22,8 +22,8 @@ def detect_verify(workspace: Path) -> list[str] | None:
     if _uses_pytest(workspace):
         return [_python(workspace), "-m", "pytest", "-q"]
     if _has_test_script(workspace):
-        return [_package_manager(workspace), "test"]
-    if any(_TEST_TARGET.search(_read(workspace / name)) for name in _MAKEFILES):
+        return [package_manager(workspace), "test"]
+    if any(_TEST_TARGET.search(read_small(workspace / name)) for name in MAKEFILES):
         return ["make", "test"]
     return None
 
@@ -47,7 +47,7 @@ def _uses_pytest(workspace: Path) -> bool:
 
 def _pyproject_names_pytest(workspace: Path) -> bool:
     try:
-        tool = tomllib.loads(_read(workspace / "pyproject.toml")).get("tool", {})
+        tool = tomllib.loads(read_small(workspace / "pyproject.toml")).get("tool", {})
     except tomllib.TOMLDecodeError:
         return False
     return isinstance(tool, dict) and "pytest" in tool
@@ -56,7 +56,7 @@ def _pyproject_names_pytest(workspace: Path) -> bool:
 def _has_section(path: Path, section: str) -> bool:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
-        parser.read_string(_read(path))
+        parser.read_string(read_small(path))
     except configparser.Error:
         return False
     return parser.has_section(section)
@@ -64,20 +64,21 @@ def _has_section(path: Path, section: str) -> bool:
 
 def _has_test_script(workspace: Path) -> bool:
     try:
-        scripts = json.loads(_read(workspace / "package.json") or "{}").get("scripts", {})
+        scripts = json.loads(read_small(workspace / "package.json") or "{}").get("scripts", {})
         script = scripts.get("test", "")
     except (ValueError, AttributeError, RecursionError):
         return False
     return isinstance(script, str) and bool(script.strip()) and _NPM_PLACEHOLDER not in script
 
 
-def _package_manager(workspace: Path) -> str:
+def package_manager(workspace: Path) -> str:
+    """Return the program that runs the scripts of package.json here, by the lock file beside it."""
     if (workspace / "pnpm-lock.yaml").is_file():
         return "pnpm"
     return "yarn" if (workspace / "yarn.lock").is_file() else "npm"
 
 
-def _read(path: Path) -> str:
+def read_small(path: Path) -> str:
     """Return a file's text, "" when it is missing, unreadable or too large to be what it is taken for."""
     try:
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:

@@ -17,9 +17,14 @@ FileKind = Literal["settings", "graph", "python", "agent", "instructions", "mcp"
 
 MAX_BYTES = 1_000_000
 """A larger file never acts: nobody looks through it before trusting it."""
-INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", ".agent.md", ".agent.local.md")
-"""Files of a folder that agents are told, once they are trusted; `MEMORY_FOLDER` holds more of them."""
+PROJECT_MEMORY = ".agent.md"
+LOCAL_MEMORY = ".agent.local.md"
+"""For one person alone: git-ignored."""
 MEMORY_FOLDER = ".agent/memory"
+AUTO_MEMORY = f"{MEMORY_FOLDER}/auto.md"
+"""What agents keep for later runs, in the workspace's root; the tool `remember` alone writes it."""
+SHARED_INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md")
+"""What other tools for agents read as well."""
 PROJECT_FOLDER = ".flow"
 
 _NAMED_CODE = re.compile(r"[\w./-]+\.py(?=:[A-Za-z_])")
@@ -28,27 +33,28 @@ _GRAPHS = (".yaml", ".yml")
 
 
 class ProjectFile(NamedTuple):
-    """A file of a repository that becomes active once it is trusted."""
+    """A file of a repository that becomes active once it is trusted; `acts` is False for what is only shown."""
 
     path: Path
     kind: FileKind
+    acts: bool = True
 
 
-def read_project_file(path: Path) -> bytes:
+def read_project_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """Return the bytes of a file that came with a repository.
 
     Raises:
         OSError: there is none, it cannot be read, it is no regular file (a pipe or a device would never end), or it
-            is larger than `MAX_BYTES`; `strerror` says which.
+            is larger than `max_bytes`; `strerror` says which.
     """
     _require_regular(path, os.stat(path))
     # Opened without waiting, and looked at again: it could have been exchanged for a pipe meanwhile.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         _require_regular(path, os.fstat(descriptor))
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise OSError(errno.EFBIG, f"larger than {MAX_BYTES:,} bytes", str(path))
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes:,} bytes", str(path))
     return content
 
 
@@ -64,8 +70,8 @@ def link_target(path: Path, workspace: Path) -> Path | None:
         workspace: resolved; links above it do not count.
     """
     real = Path(os.path.realpath(path))
-    below = Path(os.path.relpath(path, workspace))
-    return None if real == workspace / below else real
+    below = os.path.relpath(path, workspace)
+    return None if str(real) == os.path.normpath(workspace / below) else real
 
 
 def project_files(workspace: Path, start: Path | None = None) -> list[ProjectFile]:
@@ -82,14 +88,15 @@ def project_files(workspace: Path, start: Path | None = None) -> list[ProjectFil
 def instruction_names(workspace: Path, start: Path | None = None) -> list[str]:
     """Return where instructions for agents may stand, as workspace-relative posix paths, in the order they are told.
 
-    Those of the workspace come first, those of the folder that work begins in last. The files of a memory folder are
-    those that exist; the others need not.
+    Those of the workspace come first, those of the folder that work begins in last; of one folder its own memory
+    before what other tools read. The files of a memory folder are those that exist; the others need not.
     """
     names = []
     for folder in _folders(workspace, start):
         below = "" if folder == workspace else f"{folder.relative_to(workspace).as_posix()}/"
-        names += [below + name for name in INSTRUCTIONS]
+        names += [below + name for name in (PROJECT_MEMORY, LOCAL_MEMORY)]
         names += [f"{below}{MEMORY_FOLDER}/{path.name}" for path in _listed(folder / MEMORY_FOLDER, (".md",))]
+        names += [below + name for name in SHARED_INSTRUCTIONS]
     return names
 
 

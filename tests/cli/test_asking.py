@@ -156,6 +156,12 @@ def test_editor_that_does_not_exist_is_said() -> None:
     assert "'/no/such/editor' cannot be started: set VISUAL or EDITOR.".replace("'", "") in shown.replace("'", "")
 
 
+def test_an_editor_with_open_quotes_is_told_and_the_question_stays() -> None:
+    answer, shown = ask(EDIT, "edit\nreject\n", env={"EDITOR": "vi 'open"})
+    assert answer == Answer("reject")
+    assert "cannot be read: No closing quotation." in shown
+
+
 def test_edit_is_a_plain_choice_where_nothing_can_be_edited() -> None:
     assert ask(Question("human", "n", "?", ("keep", "edit")), "edit\n")[0] == Answer("edit")
 
