@@ -1,0 +1,46 @@
+"""What a run keeps of its graph, and whether the graph's files still say the same. Used by app/run.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.errors import GraphInvalid
+from ..core.masking import SecretMask
+from ..graphs.difference import differences
+from ..graphs.find import Loaded
+from ..graphs.read import read_text
+from ..graphs.spec import fingerprint
+from ..runs.store import RunRow
+
+
+def check_graph(row: RunRow, loaded: Loaded) -> None:
+    """Return when the graph is the one that the run began with.
+
+    Raises:
+        GraphInvalid: it is not; the message says what changed.
+    """
+    if fingerprint(loaded.spec, loaded.library) == row.fingerprint:
+        return
+    lines = "".join(f"\n  {line}" for line in _changes(row, loaded))
+    raise GraphInvalid(
+        f"The graph {row.graph!r} says something else than when run {row.id} began{':' if lines else '.'}{lines}",
+        hint="Put it back, or go on at your own risk with --force-graph.",
+    )
+
+
+def _changes(row: RunRow, loaded: Loaded) -> list[str]:
+    """Return what changed since the run began; [] when the text of then cannot be read any more."""
+    try:
+        before = read_text(row.graph_text, row.graph_source)
+    except GraphInvalid:
+        return []
+    return differences(loaded.spec.name, before, {**loaded.library, loaded.spec.name: loaded.spec})
+
+
+def graph_fields(loaded: Loaded, secrets: SecretMask) -> dict[str, Any]:
+    """Return what a run's row keeps of the graph that it is driven by: the text holds all files, as documents."""
+    sources = {spec.source.path: spec.source.text for spec in (loaded.spec, *loaded.library.values())}
+    return {
+        "graph_text": secrets.mask("\n---\n".join(sources.values())),
+        "fingerprint": fingerprint(loaded.spec, loaded.library),
+    }
