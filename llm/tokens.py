@@ -32,6 +32,10 @@ _RUN = re.compile(r"(.)\1*", re.DOTALL)
 # factor carries them past cl100k x 1.1 in the worst samples of ordinary text (figures: tests/llm/test_tokens.py).
 _SAFETY = 1.25
 
+_LONG = 256
+"""Characters of a text above which its count is remembered."""
+_REMEMBERED = 2048
+
 
 class EstimatingCounter:
     """A TokenCounter for any model: at least 1.1 x what tiktoken's cl100k counts on prose, code, Japanese and base64.
@@ -42,9 +46,15 @@ class EstimatingCounter:
 
     def count(self, text: str) -> int:
         """Return the estimated number of tokens; 0 for an empty text."""
-        if not text:
-            return 0
-        return int(sum(map(_piece_cost, _PIECE.findall(text))) * _SAFETY) + 2
+        return _long_text_tokens(text) if len(text) > _LONG else _text_tokens(text)
+
+
+def _text_tokens(text: str) -> int:
+    return int(sum(map(_piece_cost, _PIECE.findall(text))) * _SAFETY) + 2 if text else 0
+
+
+# A conversation is counted again at every turn, and all but its end was counted before.
+_long_text_tokens = lru_cache(_REMEMBERED)(_text_tokens)
 
 
 def count_request(messages: Sequence[Message], tools: Sequence[ToolDef], counter: TokenCounter) -> int:

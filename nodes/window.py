@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..core.errors import LimitReached
 from ..core.messages import ModelRequest
@@ -15,18 +16,38 @@ _TRUSTED_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the server counted for an earlier request of the conversation: its tokens; its number of messages."""
+    """What the server counted for an earlier request of the conversation: its tokens; its number of messages.
+
+    `model` is the one that counted: another one has another tokenizer. "" = any.
+    """
 
     tokens: int
     messages: int
+    model: str = ""
 
-    def to_dict(self) -> dict[str, int]:
-        return {"tokens": self.tokens, "messages": self.messages}
+    def to_dict(self) -> dict[str, Any]:
+        return {"tokens": self.tokens, "messages": self.messages, "model": self.model}
 
     @staticmethod
-    def from_dict(data: dict[str, int] | None) -> Measured | None:
-        """Return what a checkpoint kept; None when the server reported no count yet."""
-        return None if data is None else Measured(data["tokens"], data["messages"])
+    def from_dict(data: dict[str, Any] | None, model: str) -> Measured | None:
+        """Return what a checkpoint kept; None when the server reported no count of this model yet."""
+        if data is None or data.get("model", "") not in ("", model):
+            return None
+        return Measured(data["tokens"], data["messages"], data.get("model", ""))
+
+
+SMALL_WINDOW = 32_768
+"""Tokens of a window below which the parts of a request are made smaller with it."""
+
+
+def fitted_cap(max_tokens: int, window: int) -> int:
+    """Return the output cap in a window: in a small one no more than a quarter of it."""
+    return max_tokens if window >= SMALL_WINDOW else min(max_tokens, window // 4)
+
+
+def share_in(window: int) -> float:
+    """Return the share of its budget that each part of a first message gets in a window: 1 unless it is small."""
+    return min(1.0, window / SMALL_WINDOW)
 
 
 def prompt_tokens(request: ModelRequest, counter: TokenCounter, measured: Measured | None) -> int:

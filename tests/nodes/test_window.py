@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from flowloom.context.assemble import Budget
 from flowloom.core.errors import LimitReached
 from flowloom.core.messages import CallKey, Message, ModelRequest
 from flowloom.llm.answers import Reply
 from flowloom.llm.tokens import EstimatingCounter, count_request
-from flowloom.nodes.window import Measured, prompt_tokens, require_room
+from flowloom.nodes.window import Measured, fitted_cap, prompt_tokens, require_room, share_in
 
 COUNTER = EstimatingCounter()
 
@@ -45,8 +46,15 @@ def test_a_request_that_just_fits_is_sent() -> None:
     require_room("code#1", "small", 1000, request("x"), 900)
 
 
-async def test_a_conversation_that_outgrew_the_window_ends_before_the_call(bench: Any, script: Any) -> None:
-    run = bench(script.call("bash", command="yes 日本語 | head -c 14000"), Reply("never asked"))
+async def test_a_first_message_that_outgrows_the_window_ends_before_the_call(bench: Any, script: Any) -> None:
+    run = bench(Reply("never asked"))
     with pytest.raises(LimitReached, match="the window of 'scripted' holds 8,192"):
-        await run.node("type: agent, prompt: Look, tools: [bash]")
-    assert len(run.server.requests) == 1
+        await run.node(f"type: agent, prompt: {'日本語' * 4000}, tools: [bash]")
+    assert run.server.requests == []
+
+
+def test_the_output_cap_and_the_budgets_follow_the_window_below_32k_and_not_above() -> None:
+    assert [fitted_cap(4096, window) for window in (8192, 16384, 32768, 131072)] == [2048, 4096, 4096, 4096]
+    assert fitted_cap(512, 8192) == 512
+    assert [share_in(window) for window in (8192, 16384, 32768, 131072)] == [0.25, 0.5, 1, 1]
+    assert Budget(1000, 3000, 100, 1000, 200).scaled(0.25) == Budget(250, 750, 25, 250, 50)
