@@ -8,6 +8,7 @@ from ..core.effects import Effect, Nothing, ToolResult
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
 from .listing import files_under
+from .output import leading_lines
 from .patterns import glob_regex
 from .prompt_text import description
 
@@ -33,10 +34,10 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     if not found:
         text = f"No file matches {args.pattern!r} in {folder!r} ({len(files):,} files; ignored ones are left out)."
         return Nothing(ToolResult(text))
-    shown = "\n".join(found[:MAX_FILES])
-    if len(found) > MAX_FILES:
-        shown += f"\n(the first {MAX_FILES} of {len(found):,} files; use a narrower pattern for the others)"
-    return Nothing(ToolResult(shown))
+    lines = leading_lines(found[:MAX_FILES], ctx.output_bytes)
+    if len(found) > len(lines):
+        lines.append(f"(the first {len(lines)} of {len(found):,} files; use a narrower pattern for the others)")
+    return Nothing(ToolResult("\n".join(lines)))
 
 
 TOOL = ToolSpec("glob", "read", description("glob"), Args, plan, together=True)

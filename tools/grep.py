@@ -21,6 +21,7 @@ from ..core.texts import decode
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
 from .listing import files_under
+from .output import leading_lines
 from .paths import read_inside
 from .patterns import glob_regex
 from .prompt_text import description
@@ -87,7 +88,7 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     except _BadPattern as err:
         matches = find_matches(ctx.workspace, files, Search(args.pattern, args.ignore_case, literal=True), ripgrep)
         remark = f"\n(searched as plain text, since it is not a valid expression: {err})"
-    return Nothing(ToolResult(_shown(_masked(matches, ctx), args, len(files)) + remark))
+    return Nothing(ToolResult(_shown(_masked(matches, ctx), args, len(files), ctx.output_bytes) + remark))
 
 
 def find_matches(
@@ -112,13 +113,14 @@ def find_matches(
     return found
 
 
-def _shown(matches: list[Match], args: Args, searched: int) -> str:
+def _shown(matches: list[Match], args: Args, searched: int, max_bytes: int) -> str:
     if not matches:
         where = f" whose path matches {args.include!r}" if args.include else ""
         return f"No line matches {args.pattern!r} in {searched:,} files{where} (ignored ones are left out)."
-    lines = [f"{match.path}:{match.line}:{_cut(match.text)}" for match in matches[:MAX_MATCHES]]
-    if len(matches) > MAX_MATCHES:
-        lines.append(f"(the first {MAX_MATCHES} matches; there are more: narrow the pattern, path or include)")
+    found = [f"{match.path}:{match.line}:{_cut(match.text)}" for match in matches[:MAX_MATCHES]]
+    lines = leading_lines(found, max_bytes)
+    if len(matches) > len(lines):
+        lines.append(f"(the first {len(lines)} matches; there are more: narrow the pattern, path or include)")
     return "\n".join(lines)
 
 
@@ -144,7 +146,9 @@ def _by_python(workspace: Path, files: Iterable[str], search: Search, deadline: 
                 if expression.search(line, timeout=max(left, 0.0), concurrent=True):
                     yield Match(path, number, line)
     except TimeoutError as err:
-        raise ToolError(f"the search took more than {TIMEOUT_S:.0f} s. Narrow path or include.") from err
+        raise ToolError(
+            f"the search took more than {TIMEOUT_S:.0f} s. Search in a smaller folder or in fewer files."
+        ) from err
 
 
 def _expression(search: Search) -> Any:
@@ -219,7 +223,9 @@ def _run(argv: list[str], workspace: Path, deadline: float, wanted: int) -> list
             alarm.cancel()
             process.kill()
         if time.monotonic() > deadline:
-            raise ToolError(f"the search took more than {TIMEOUT_S:.0f} s. Narrow path or include.")
+            raise ToolError(
+                f"the search took more than {TIMEOUT_S:.0f} s. Search in a smaller folder or in fewer files."
+            )
         if not found and (fault := process.stderr.read().decode(errors="replace").strip()):
             raise _BadPattern(" ".join(fault.split()))
     return found

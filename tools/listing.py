@@ -56,6 +56,6 @@ def files_under(workspace: Path, path: str) -> tuple[str, list[str]]:
     """
     resolved = resolve_inside(workspace, path or ".")
     if not resolved.exists():
-        raise ToolError(f"there is no folder {path!r}. Leave `path` out to search the whole workspace.")
+        raise ToolError(f"there is no folder {path!r}. Name none to search the whole workspace.")
     relative = relative_path(workspace, resolved)
     return relative, list_files(workspace, relative)

@@ -12,17 +12,19 @@ from pydantic import Field
 from ..core.effects import Effect, Nothing, ToolResult
 from ..core.errors import ToolError
 from ..core.texts import FileText, decode
-from ..core.tool import ToolContext, ToolSpec
+from ..core.tool import OUTPUT_BYTES, ToolContext, ToolSpec
+from ..core.tool_names import ToolNames
 from .args import ToolArgs
 from .near import did_you_mean, near_files
+from .output import output_id, printed_text
 from .paths import open_inside, refuse_denied, relative_path, resolve_inside
 from .prompt_text import description
 from .seen import MAX_BYTES as MAX_SEEN_BYTES
-from .seen import note_seen
+from .seen import note_seen, shows_lines
 
 DEFAULT_LINES = 300
-MAX_BYTES = 16_384
-"""Size of one answer: about 5,000 tokens, a sixth of a 32k window."""
+MAX_BYTES = OUTPUT_BYTES
+"""Size of one answer, where the conversation allows as much."""
 MAX_LINE_CHARS = 1_000
 WHOLE_BYTES = 4_000_000
 """Files up to this size are decoded as a whole; of larger ones the encoding is told from the beginning."""
@@ -48,13 +50,18 @@ class _Piece:
 def plan(args: Args, ctx: ToolContext) -> Effect:
     """Return the numbered lines.
 
+    What the conversation shows already, as it still is, is not shown again: a line says so. The path may also be the
+    name of a kept output.
+
     Raises:
         ToolError: no such file, a folder, binary, denied, or the offset lies behind the end.
     """
+    if output := ctx.outputs.get(output_id(args.path)):
+        return Nothing(ToolResult(_kept_output(output, args, ctx)))
     resolved = resolve_inside(ctx.workspace, args.path)
     relative = relative_path(ctx.workspace, resolved)
     if resolved.is_dir():
-        raise ToolError(f"{args.path!r} is a folder. List its files with glob, pattern {relative + '/*'!r}.")
+        raise ToolError(f"{args.path!r} is a folder. List its files with {_listing(relative, ctx.names)}.")
     refuse_denied(ctx.workspace, relative)
     try:
         descriptor = open_inside(ctx.workspace, relative)
@@ -69,13 +76,31 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
             raise ToolError(f"{args.path!r} is a binary file; it has no lines to read.")
         total = f" of {_count(kind.text)}" if len(head) < WHOLE_BYTES else ""
         with _as_text(file, head, _masked(kind, relative, ctx)) as lines:
-            piece = _read(lines, args)
-    if args.offset > max(piece.last, 1):
-        raise ToolError(f"{args.path!r} has {piece.last} lines; offset {args.offset} lies behind its end.")
-    text = "\n".join([*piece.lines, *_remarks(piece, kind, args, total)])
+            piece = _read(lines, args, ctx.output_bytes)
+    remarks = _remarks(piece, kind, args, total, ctx.names)
+    text = "\n".join([*piece.lines, *remarks])
     # Of a larger file not all was read here; it is too large to be edited anyway.
     seen = note_seen(ctx, relative, data) if len(data) < MAX_SEEN_BYTES else {}
-    return Nothing(ToolResult(text, seen=seen))
+    if relative in seen and shows_lines(ctx, relative, seen[relative], args.offset, piece.last):
+        unchanged = f"(unchanged: lines {args.offset}-{piece.last} are shown above as they are now)"
+        if len(short := "\n".join([unchanged, *remarks])) < len(text):
+            # It does not show them itself: once those above are gone, they count as gone.
+            return Nothing(ToolResult(short))
+    return Nothing(ToolResult(text, seen=seen, spans={relative: ((args.offset, piece.last),)} if seen else {}))
+
+
+def _kept_output(output: str, args: Args, ctx: ToolContext) -> str:
+    """Return numbered lines of what a tool said or a command printed, of which the conversation shows a part."""
+    try:
+        text = ctx.secrets.mask(printed_text(ctx.blobs.get(output)))
+    except KeyError as err:
+        raise ToolError(f"{args.path!r} is not kept any more. Make the call again whose output it was.") from err
+    piece = _read(io.StringIO(text, newline="\n"), args, ctx.output_bytes)
+    return "\n".join([*piece.lines, *_remarks(piece, FileText(text), args, f" of {_count(text)}", ctx.names)])
+
+
+def _listing(folder: str, names: ToolNames) -> str:
+    return f"{names.tool('glob')}, {names.argument('glob', 'pattern')} {folder + '/*'!r}"
 
 
 def _kind(head: bytes, partial: bool) -> FileText | None:
@@ -99,13 +124,14 @@ def _as_text(file: io.BufferedReader, head: bytes, kind: FileText) -> TextIO:
     return io.TextIOWrapper(file, encoding=kind.encoding, errors="replace", newline="\n")
 
 
-def _read(text: TextIO, args: Args) -> _Piece:
+def _read(text: TextIO, args: Args, max_bytes: int) -> _Piece:
+    limit = min(MAX_BYTES, max_bytes)
     lines: list[str] = []
     size = number = 0
     for number, line in _lines(text, args.offset):
         shown = f"{number}|{line}"
         size += len(shown.encode("utf-8", errors="replace")) + 1
-        if len(lines) == args.limit or (lines and size > MAX_BYTES):
+        if len(lines) == args.limit or (lines and size > limit):
             return _Piece(lines, number - 1, ended=False)
         if number >= args.offset:
             lines.append(shown)
@@ -125,7 +151,7 @@ def _lines(text: TextIO, offset: int) -> Iterator[tuple[int, str]]:
                 break
         scanned += length
         if scanned > MAX_SCAN_CHARS:
-            raise ToolError(f"line {offset} lies too far into this huge file; use bash with sed or grep.")
+            raise ToolError(f"line {offset} lies too far into this huge file; use a shell command with sed or grep.")
         skipped = number < offset
         if not skipped:
             yield number, _shown(part, length)
@@ -143,12 +169,16 @@ def _count(text: str) -> int:
     return text.count("\n") + (not text.endswith("\n"))
 
 
-def _remarks(piece: _Piece, kind: FileText, args: Args, total: str) -> list[str]:
+def _remarks(piece: _Piece, kind: FileText, args: Args, total: str, names: ToolNames) -> list[str]:
+    """Raises: ToolError: the first line lies behind the end."""
+    offset = names.argument("read_file", "offset")
+    if args.offset > max(piece.last, 1):
+        raise ToolError(f"{args.path!r} has {piece.last} lines; {offset} {args.offset} lies behind its end.")
     remarks = []
     if piece.ended and piece.last == 0:
         remarks.append("(the file is empty)")
     if not piece.ended:
-        remarks.append(f"(lines {args.offset}-{piece.last}{total}; go on with offset={piece.last + 1})")
+        remarks.append(f"(lines {args.offset}-{piece.last}{total}; go on with {offset}={piece.last + 1})")
     if kind.encoding != "utf-8":
         remarks.append(f"(encoding: {kind.encoding})")
     return remarks

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from ..core.effects import Effect, Nothing, ToolResult
-from ..core.hits import Hit
+from ..core.hits import Hit, hit_spans
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
 from .prompt_text import description
 
 BUDGET_TOKENS = 2_000
+BYTES_A_TOKEN = 4
 
 
 class Args(ToolArgs):
@@ -19,13 +20,15 @@ class Args(ToolArgs):
 
 def plan(args: Args, ctx: ToolContext) -> Effect:
     """Return the best passages with their path and lines."""
-    hits = ctx.retriever.retrieve(args.query, BUDGET_TOKENS, ("code",))
+    budget = min(BUDGET_TOKENS, ctx.output_bytes // BYTES_A_TOKEN)
+    hits = ctx.retriever.retrieve(args.query, budget, ("code",))
     if not hits:
+        grep = ctx.names.tool("grep")
         return Nothing(
-            ToolResult(f"Nothing was found for {args.query!r}. Try other words, or grep for an exact one.")
+            ToolResult(f"Nothing was found for {args.query!r}. Try other words, or {grep} for an exact one.")
         )
     text = "\n\n".join(_shown(hit) for hit in hits)
-    return Nothing(ToolResult(text, seen={hit.path: hit.doc_sha256 for hit in hits}))
+    return Nothing(ToolResult(text, seen={hit.path: hit.doc_sha256 for hit in hits}, spans=hit_spans(hits)))
 
 
 def _shown(hit: Hit) -> str:

@@ -37,6 +37,18 @@ def note_seen(ctx: ToolContext, path: str, data: bytes) -> dict[str, str]:
     return {path: ctx.blobs.put(data)}
 
 
+def shows_lines(ctx: ToolContext, path: str, sha: str, first: int, last: int) -> bool:
+    """Return whether the conversation shows all these lines of just this content, and nothing later of the file."""
+    if ctx.seen is None or ctx.seen.get(path) != sha:
+        return False
+    wanted = first
+    for start, end in sorted(ctx.shown.get(path, ())):
+        if start > wanted:
+            break
+        wanted = max(wanted, end + 1)
+    return wanted > last
+
+
 def standing(ctx: ToolContext, path: str, data: bytes) -> Standing:
     """Return how the file's bytes of now stand to what was shown."""
     if ctx.seen is None:

@@ -1,3 +1,4 @@
+import hashlib
 import time
 from typing import Any
 
@@ -111,3 +112,76 @@ def test_a_huge_file_without_line_breaks_gives_one_cut_line(rig: Any) -> None:
             file.write(b"x" * 100_000)
     text = rig.read("read_file", path="one.txt")
     assert text == f"1|{'x' * 1000}… [5999000 more characters]"
+
+
+TOKEN = "ghp_" + "a1B2c3D4e5" * 4
+MANY = "".join(f"line {number} of a file\n" for number in range(1, 101))
+
+
+def reread(rig: Any, path: str, *spans: tuple[int, int], sha: str = "", **args: int) -> str:
+    """Read lines of a file of which the conversation shows these."""
+    rig.seen = {path: sha or hashlib.sha256(rig.bytes(path)).hexdigest()}
+    rig.shown = {path: spans}
+    text: str = rig.read("read_file", path=path, **args)
+    return text
+
+
+def test_lines_that_are_shown_unchanged_are_one_line(rig: Any) -> None:
+    rig.write("a.txt", MANY)
+    assert reread(rig, "a.txt", (1, 100)) == "(unchanged: lines 1-100 are shown above as they are now)"
+
+
+def test_a_part_of_what_is_shown_is_one_line_with_the_way_on(rig: Any) -> None:
+    rig.write("a.txt", MANY)
+    assert reread(rig, "a.txt", (40, 100), (1, 39), offset=30, limit=40) == (
+        "(unchanged: lines 30-69 are shown above as they are now)\n(lines 30-69 of 100; go on with offset=70)"
+    )
+
+
+@pytest.mark.parametrize("spans", [(), ((1, 99),), ((1, 40), (42, 100)), ((2, 100),)])
+def test_lines_of_which_some_are_not_shown_are_read(rig: Any, spans: Any) -> None:
+    rig.write("a.txt", MANY)
+    assert reread(rig, "a.txt", *spans).startswith("1|line 1 of a file\n2|")
+
+
+def test_lines_of_a_file_that_changed_are_read(rig: Any) -> None:
+    rig.write("a.txt", MANY)
+    assert reread(rig, "a.txt", (1, 100), sha="0" * 64).startswith("1|line 1 of")
+
+
+def test_a_line_or_two_are_read_again_rather_than_spoken_of(rig: Any) -> None:
+    rig.write("a.txt", "x = 1\n")
+    assert reread(rig, "a.txt", (1, 1)) == "1|x = 1"
+
+
+def test_what_is_not_shown_again_does_not_count_as_shown(rig: Any) -> None:
+    rig.write("a.txt", MANY)
+    first = rig.plan("read_file", path="a.txt").result
+    assert first.spans == {}  # nothing keeps track
+    rig.seen = {}
+    first = rig.plan("read_file", path="a.txt").result
+    assert first.spans == {"a.txt": ((1, 100),)}
+    rig.seen, rig.shown = dict(first.seen), dict(first.spans)
+    again = rig.plan("read_file", path="a.txt").result
+    assert (again.seen, again.spans) == ({}, {})
+
+
+def test_a_small_window_shows_fewer_lines_and_says_how_to_go_on(rig: Any) -> None:
+    rig.write("a.txt", MANY)
+    rig.output_bytes = 1_024
+    text = rig.read("read_file", path="a.txt")
+    assert len(text.encode()) < 1_200 and "go on with offset=" in text
+
+
+def test_a_kept_output_is_read_by_its_name_and_masked(rig: Any) -> None:
+    sha = rig.blobs.put(f"\x1b[31mred\x1b[0m\ntoken {TOKEN}\n".encode() + b"more\n" * 500)
+    rig.outputs = {sha[:12]: sha}
+    text = rig.read("read_file", path=f"output:{sha[:12]}", limit=2)
+    assert text.startswith("1|red\n2|token ") and TOKEN not in text
+    assert text.endswith("(lines 1-2 of 502; go on with offset=3)")
+
+
+def test_an_output_that_is_not_known_or_gone_is_refused(rig: Any) -> None:
+    assert "there is no file 'output:abc'" in rig.refusal("read_file", path="output:abc")
+    rig.outputs = {"abc": "0" * 64}
+    assert "not kept any more" in rig.refusal("read_file", path="output:abc")

@@ -313,3 +313,21 @@ def test_an_expression_that_takes_for_ever_on_a_line_is_stopped(rig: Any) -> Non
     rig.write("a", "x" * 5000 + "\n")
     with pytest.raises(ToolError, match="took more than"):
         find_matches(rig.workspace, ["a"], Search("(x+x+)+y"), None, timeout_s=0.2)
+
+
+def test_grep_in_a_small_window_shows_whole_lines_and_says_that_there_are_more(rig: Any) -> None:
+    rig.write("a.txt", "needle in a long line of hay\n" * 80)
+    rig.output_bytes = 1_024
+    text = rig.read("grep", pattern="needle")
+    *lines, remark = text.split("\n")
+    assert len(text.encode()) < 1_200 and all(line.endswith("hay") for line in lines)
+    assert remark == f"(the first {len(lines)} matches; there are more: narrow the pattern, path or include)"
+
+
+def test_glob_in_a_small_window_shows_fewer_files(rig: Any) -> None:
+    for number in range(60):
+        rig.write(f"a_folder_with_a_long_name/file_{number:03}.py", "")
+    rig.output_bytes = 1_024
+    text = rig.read("glob", pattern="**/*.py")
+    assert len(text.encode()) < 1_200
+    assert f"(the first {text.count('.py')} of 60 files; use a narrower pattern for the others)" in text
