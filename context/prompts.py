@@ -14,6 +14,11 @@ def load_prompt(package: str, name: str) -> str:
     return files(f"{root}.{package}").joinpath("prompts", f"{name}.md").read_text("utf-8").strip()
 
 
+def slots(text: str) -> set[str]:
+    """Return the names that the text has a place for, each as `$name`."""
+    return set(Template(text).get_identifiers())
+
+
 def fill(text: str, **values: str) -> str:
     """Return the text with every `$name` replaced.
 
@@ -21,6 +26,6 @@ def fill(text: str, **values: str) -> str:
         KeyError: the text uses a name that was not given, or a name was given that it does not use.
     """
     template = Template(text)
-    if unused := set(values) - set(template.get_identifiers()):
+    if unused := set(values) - slots(text):
         raise KeyError(f"the prompt does not use {sorted(unused)}")
     return template.substitute(values)

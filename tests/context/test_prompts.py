@@ -13,13 +13,21 @@ VALUES = {
     "workflow": set(),
     "planner": {"schema"},
     "reviewer": {"schema"},
-    "coder": set(),
+    "coder": {"spawn_agent"},
     "sub_agent": set(),
     "agent": set(),
     "answer": {"schema"},
     "structure": {"schema"},
     "reply_fault": {"fault"},
     "repeated_call": set(),
+    "session_context": set(),
+    "summary": {"words"},
+    "title": {"schema", "message"},
+    "reminder_todo": {"items", "todo"},
+    "reminder_no_todo": {"todo"},
+    "reminder_tests": {"edits", "command"},
+    "reminder_budget": {"calls"},
+    "reminder_last": set(),
 }
 
 
