@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..configs.project_files import instruction_names, read_project_file
 from ..configs.rules import parse_rules
-from ..configs.trust import TrustStore
-from ..context.assemble import MemoryFile, TurnAssembler
+from ..context.assemble import TurnAssembler
 from ..core.events import Noticed
 from ..core.git import run_git
 from ..core.masking import SecretMask
+from ..core.messages import CallKey
 from ..core.ports import ChatModel, Embedder, EventSink, Retriever
+from ..core.tool import MemoryRules
+from ..core.tool_names import ToolNames
 from ..llm.tokens import EstimatingCounter
-from ..nodes.deps import AgentLimits, NodeDeps, Toolbox
+from ..nodes.deps import AgentLimits, CompactNow, FallBack, NodeDeps, Toolbox
 from ..nodes.sub_agent import SubAgents
 from ..retrieval.code_retriever import CodeRetriever
 from ..runs.blobs import BlobStore
@@ -30,12 +32,16 @@ from ..runs.lease import RunLease
 from ..runs.limits import RunLimits
 from ..runs.snapshots import SnapshotLimits, Snapshots
 from ..runs.store import RunRow, RunStore
+from ..tools.background_jobs import SHOWN_BYTES, BackgroundJobs
 from ..tools.effects import Effects
 from ..tools.registry import TOOLS
 from ..tools.sandboxes import choose_sandbox, confinement_by
 from .context import AppContext
+from .hooks import TrustedHooks, told_once
+from .memory import memory_files, trusted_when_written
 from .secrets import MaskedChanges, MaskedRetriever
 from .servers import check_allowed
+from .spending import prices_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,9 @@ class RunParts:
     model: Callable[[str], ChatModel]
     lease: RunLease
     secrets: SecretMask
+    tool_names: Callable[[str, CallKey], ToolNames]
+    background: BackgroundJobs
+    fall_back: FallBack
 
 
 def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> NodeDeps:
@@ -63,12 +72,13 @@ def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> Nod
     snapshots = command_snapshots(context, parts, journal)
     settings = context.settings
     sandbox = choose_sandbox(settings.sandbox, context.dirs, os.environ)
+    tell = told_once(store, row.id, parts.sink)
     effects = Effects(
         workspace=context.workspace,
         sandbox=sandbox,
         journal=journal,
         blobs=blobs,
-        jobs=store.blobs_folder(row.id) / "jobs",
+        jobs=store.jobs_folder(row.id),
         mode=row.options["mode"],
         grants=RunGrants(store, row.id, secrets),
         output_bytes=context.settings.tools.output_bytes,
@@ -78,24 +88,44 @@ def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> Nod
         require_ours=parts.lease.check,
         secrets=secrets,
         rules=parse_rules(settings.permissions),
+        network=settings.sandbox.network,
         decisions=RunDecisions(store, row.id, parts.sink, settings.approvals.max_requests),
         confinement=confinement_by(settings.sandbox, sandbox),
+        background=parts.background,
+        after_write=trusted_when_written(context.trust, context.workspace, Path(row.workspace), tell),
     )
     assembler = TurnAssembler(
         retriever,
         EstimatingCounter(),
-        memory_files(context.workspace, context.trust, Path(row.workspace), str(row.options.get("start", "."))),
+        memory_files(context, Path(row.workspace), str(row.options.get("start", "."))),
         lambda: reminder(context.workspace),
+        tell,
     )
+    hooks = TrustedHooks(context.trust, context.workspace, Path(row.workspace), tell)
     deps = NodeDeps(
         model=parts.model,
-        toolbox=Toolbox(TOOLS, context.workspace, blobs, retriever, effects, secrets),
+        toolbox=Toolbox(
+            TOOLS,
+            context.workspace,
+            blobs,
+            retriever,
+            effects,
+            secrets,
+            hooks,
+            parts.background,
+            MemoryRules(settings.memory.auto_bytes, row.created_at[:10]),
+        ),
         assembler=assembler,
         events=parts.sink,
         gate=parts.gate,
         changes=changes,
         limits=agent_limits(context),
         commit_trailer=f"Made-with: Flowloom, run {row.id}" if context.settings.commits.trailer else "",
+        names=parts.tool_names,
+        fall_back=parts.fall_back,
+        prices=prices_of(settings.models),
+        compact_now=CompactNow(bool(row.options.get("compact"))),
+        tests=_as_line(row.options.get("verify")),
     )
     spawner.attach(deps)
     return deps
@@ -116,6 +146,17 @@ def command_snapshots(context: AppContext, parts: RunParts, journal: RunJournal)
     )
     snapshots.warm_up()
     return snapshots
+
+
+def background_jobs(context: AppContext, store: RunStore, row: RunRow, secrets: SecretMask) -> BackgroundJobs:
+    """Return what runs in the background of the run, or will."""
+    settings = context.settings.tools
+    return BackgroundJobs(
+        store.jobs_folder(row.id),
+        secrets,
+        max_jobs=settings.background_jobs,
+        shown_bytes=min(settings.output_bytes, SHOWN_BYTES),
+    )
 
 
 class RunGrants:
@@ -140,7 +181,14 @@ def agent_limits(context: AppContext) -> AgentLimits:
         model_calls=settings.limits.model_calls_per_node,
         spawn_depth=settings.tools.spawn_depth,
         spawn_count=settings.tools.spawn_count,
+        compact_at=settings.context.compact_at,
+        output_bytes=settings.tools.output_bytes,
     )
+
+
+def _as_line(command: str | Sequence[str] | None) -> str:
+    """Return a command of the settings as one would type it; "" = there is none."""
+    return command if isinstance(command, str) else shlex.join(command or ())
 
 
 def code_retriever(context: AppContext, notify: Callable[[str], None]) -> CodeRetriever:
@@ -170,28 +218,6 @@ def embedder(context: AppContext) -> Embedder | None:
     from ..retrieval.embeddings import SentenceTransformerEmbedder
 
     return SentenceTransformerEmbedder(Path(embed.path), embed.device, embed.model)
-
-
-def memory_files(
-    workspace: Path, trust: TrustStore, project: Path | None = None, start: str = "."
-) -> list[MemoryFile]:
-    """Return the project's memory files that are trusted; the others are never read into a prompt.
-
-    Args:
-        project: the checkout that a person trusts files of; None = the workspace. A worktree is another one: what was
-            trusted there counts here where the content is the same.
-        start: the folder that the run was started in, relative to the workspace: memory files of the folders on the
-            way there count too.
-    """
-    found = []
-    for name in instruction_names(workspace, workspace / start):
-        try:
-            content = read_project_file(workspace / name)
-        except OSError:
-            continue
-        if trust.covers((project or workspace) / name, content):
-            found.append(MemoryFile(name, content.decode("utf-8", errors="replace")))
-    return found
 
 
 def reminder(workspace: Path) -> str:

@@ -14,8 +14,8 @@ from ..llm.policy import denied_family, lineage
 from ..llm.probe import choose_window, describe_model
 from ..llm.server_info import ServerInfo
 from ..llm.servers import TITLES, get_model_hint
-from .models import patience, role_grammar
-from .servers import api_key, check_allowed, choose_allowed, find_server
+from .models import role_grammar
+from .servers import api_key, check_allowed, choose_allowed, find_server, patience
 
 
 @dataclass(frozen=True, slots=True)

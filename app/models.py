@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, NamedTuple
 
 from ..configs.catalog import load_catalog
-from ..configs.settings import ROLES, ServerSettings, Settings
+from ..configs.settings import ROLES, Settings
 from ..core.errors import UsageError
 from ..core.masking import SecretMask
-from ..core.ports import ChatModel
 from ..llm.capabilities import Capabilities, CapabilityFile, told_capabilities
 from ..llm.cassette import Cassette, Recorder
 from ..llm.loopback import LoopbackServer
@@ -27,72 +27,12 @@ from ..llm.probe import choose_model, choose_window, describe_model
 from ..llm.roles import RoleGrammar
 from ..llm.server_info import ModelDetails, ServerInfo
 from ..llm.servers import TITLES
-from .servers import api_key, check_allowed, choose_allowed, find_server
-
-if TYPE_CHECKING:
-    from ..llm.ollama import OllamaChat
-    from ..llm.openai_compatible import OpenAIChat
-    from ..llm.preflight import Patience
-
-_ROLE_OF_TYPE = {"agent": "main", "llm": "main"}
-"""Node types that are no role of the settings."""
+from .fallbacks import Places, wanted_places
+from .model_pool import Chat, Made, ModelPool
+from .servers import api_key, check_allowed, choose_allowed, find_server, patience, preset_of, while_busy
 
 _SLOW_S = 1.0
 """Seconds after which a person is told that a model is being loaded."""
-
-
-Chat = Union["OllamaChat", "OpenAIChat"]
-
-
-class ModelPool:
-    """The chat models of one run, each made once; closed at its end."""
-
-    def __init__(self, settings: Settings, info: ServerInfo, named: Mapping[str, str]) -> None:
-        self._settings = settings
-        self._info = info
-        self._named = dict(named)
-        self._models: dict[str, Chat] = {}
-        self._found: dict[str, Capabilities] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Model by role, as chosen."""
-        return dict(self._named)
-
-    def model(self, wanted: str) -> ChatModel:
-        """Return the model of a role, or of an exact tag.
-
-        Raises:
-            ModelUnavailable: the server does not have that tag.
-        """
-        return self._models[self._name(wanted)]
-
-    def capabilities(self, wanted: str) -> Capabilities:
-        """Return what is known of the model of a role, or of an exact tag.
-
-        Raises:
-            ModelUnavailable: the server does not have that tag.
-        """
-        return self._found[self._name(wanted)]
-
-    def add(self, model: Chat, found: Capabilities) -> None:
-        self._models[found.model] = model
-        self._found[found.model] = found
-
-    def _name(self, wanted: str) -> str:
-        role = _ROLE_OF_TYPE.get(wanted, wanted)
-        return self._named.get(role) or choose_model(self._info, wanted)
-
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let something go on beside the run; it ends with the pool at the latest."""
-        self._tasks.append(asyncio.ensure_future(work))
-
-    async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for model in self._models.values():
-            await model.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,64 +53,119 @@ async def connect(
     tags: tuple[str, ...],
     recorder: Recorder | None,
     *,
-    tag_calls: bool = False,
     preflight: Preflight | None = None,
+    recorded: Mapping[str, str] | None = None,
+    replaced: Mapping[str, str] | None = None,
 ) -> ModelPool:
     """Return the models of a run, after the server and every model were found to be there.
 
     Args:
         tags: exact tags that the graph itself names.
-        tag_calls: True when a cassette answers, which needs to know which call it is.
         preflight: None = no model is asked for anything.
+        recorded: tool profiles by key of the call in the cassette that answers in place of a model; None = none does.
+        replaced: models that took over from exact tags earlier in the run; None = none did.
 
     Raises:
-        ModelUnavailable: no server, or a model is missing.
-        Denied: the policy denies a model.
+        ModelUnavailable: no server, or a model is missing or does not work, and none takes over.
+        Denied: the policy denies a model, be it one that would only take over.
+        ConfigError: there is no tool profile of the name that is set.
     """
+    from .tool_profiles import ToolProfiles  # late: it loads the tools, which doctor does without
+
+    profiles = ToolProfiles(settings.models.tool_profile, recorded)
+    # A cassette needs to know which call it is.
+    tag_calls = recorded is not None
     if settings.embed.backend != "none":
         check_allowed(settings, settings.embed.model)
-    info = await find_server(settings)
-    named, details = await _chosen(settings, info, tags, any_family=tag_calls)
-    windows = {one.name: choose_window(settings.models.num_ctx, one.context_length) for one in details}
-    pool = ModelPool(settings, info, named)
-    # Importing the client takes most of a second: that goes on while the models are asked, and a dead server is told
-    # without it.
-    imported = asyncio.to_thread(_import_client, info)
-    if preflight is not None and settings.models.preflight and not tag_calls:
-        last = named["planner"]
-        known = preflight.records.find(info, last, windows[last])
-        if known is not None and info.kind == "ollama":
-            pool.in_background(preload(info.url, last, known.window, settings.models.keep_alive))
-        ordered = sorted(details, key=lambda one: one.name == last)
-        found, _ = await asyncio.gather(look_at_models(settings, info, ordered, windows, preflight), imported)
-    else:
-        await imported
-        found = {one.name: told_capabilities(info, one, windows[one.name]) for one in details}
-    for one in details:
-        # What a cassette answers was called for as it was, whatever the recorded model could do.
-        record = found[one.name]
-        in_text = not tag_calls and record.tools is False
-        pool.add(_chat(settings, info, one, record.window, recorder, tag_calls, tools_in_text=in_text), record)
+    notify = preflight.notify if preflight is not None else lambda text: None
+    info = await while_busy(partial(find_server, settings), settings.server, notify)
+    choose, note = _choice(settings, info, any_family=tag_calls)
+    places = Places(choose, wanted_places(settings.models, tags, replaced or {}))
+    maker = _Maker(settings, info, recorder, tag_calls, None if tag_calls else preflight, places)
+    pool = ModelPool(places, maker.make, profiles, note)
+    maker.in_background = pool.in_background
+    try:
+        await while_busy(pool.make_ready, settings.server, notify)
+    except BaseException:
+        await pool.aclose()
+        raise
     return pool
 
 
-async def _chosen(
-    settings: Settings, info: ServerInfo, tags: tuple[str, ...], *, any_family: bool
-) -> tuple[dict[str, str], list[ModelDetails]]:
-    """Return the model of each role, and what the server says of every model, each once.
+def _choice(settings: Settings, info: ServerInfo, *, any_family: bool) -> tuple[Callable[[str], str], str]:
+    """Return what chooses a model of the server, and a line about the one that is taken where none is named.
 
     Args:
         any_family: the policy does not count: what a cassette answers with is no model.
+
+    Raises:
+        Denied: the policy denies a model that would take over.
     """
-    choose = choose_model if any_family else partial(choose_allowed, settings)
-    named = {role: choose(info, settings.models.for_role(role)) for role in ROLES}
-    names = dict.fromkeys([*named.values(), *(choose(info, tag) for tag in tags)])
-    limit_s, key = settings.server.connect_timeout_s, api_key(settings.server)
-    described = [describe_model(info.url, name, limit_s, info=info, api_key=key) for name in names]
-    details = await asyncio.gather(*described)
-    for one in () if any_family else details:
-        check_allowed(settings, one.name, one.family)
-    return named, details
+    if any_family:
+        return partial(choose_model, info), ""
+    models = settings.models
+    for name in models.all_fallbacks():
+        check_allowed(settings, name, info.listing(name).family)
+    unnamed = any(not models.for_role(role) for role in ROLES)
+    preset = preset_of(settings, info) if unnamed else None
+
+    def choose(wanted: str) -> str:
+        return preset.name if preset and not wanted else choose_allowed(settings, info, wanted)
+
+    return choose, preset.why if preset else ""
+
+
+@dataclass(slots=True)
+class _Maker:
+    """Makes chat models of one server."""
+
+    settings: Settings
+    info: ServerInfo
+    recorder: Recorder | None
+    tag_calls: bool
+    preflight: Preflight | None
+    places: Places
+    in_background: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = field(init=False)
+    loading: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def make(self, names: Sequence[str]) -> list[Made]:
+        """Return models that are ready; see model_pool.Make."""
+        settings, info = self.settings, self.info
+        limit_s, key = settings.server.connect_timeout_s, api_key(settings.server)
+        described = [describe_model(info.url, name, limit_s, info=info, api_key=key) for name in names]
+        details = await asyncio.gather(*described)
+        for one in () if self.tag_calls else details:
+            check_allowed(settings, one.name, one.family)
+        windows = {one.name: choose_window(settings.models.num_ctx, one.context_length) for one in details}
+        found = await self._found(details, windows)
+        return [self._made(one, found[one.name]) for one in details]
+
+    async def _found(self, details: Sequence[ModelDetails], windows: Mapping[str, int]) -> dict[str, Capabilities]:
+        settings, info, preflight = self.settings, self.info, self.preflight
+        if preflight is None or not settings.models.preflight:
+            return {one.name: told_capabilities(info, one, windows[one.name]) for one in details}
+        last = self.places.name("planner")
+        known = preflight.records.find(info, last, windows[last]) if last in windows else None
+        if known is not None and info.kind == "ollama":
+            loading = preload(info.url, last, known.window, settings.models.keep_alive)
+            self.loading[last] = self.in_background(loading)
+        ordered = sorted(details, key=lambda one: one.name == last)
+        return await look_at_models(settings, info, ordered, windows, preflight)
+
+    def _made(self, details: ModelDetails, found: Capabilities) -> Made:
+        # What a cassette answers was called for as it was, whatever the recorded model could do.
+        in_text = not self.tag_calls and found.tools is False
+        chat = _chat(
+            self.settings,
+            self.info,
+            details,
+            found.window,
+            self.recorder,
+            self.tag_calls,
+            tools_in_text=in_text,
+            loading=self.loading.get(details.name),
+        )
+        return Made(chat, found, details)
 
 
 async def look_at_models(
@@ -211,13 +206,6 @@ async def look_at_models(
     return found
 
 
-def patience(server: ServerSettings) -> Patience:
-    """Return how long a model is waited for."""
-    from ..llm.preflight import Patience
-
-    return Patience(server.first_token_timeout_s, server.connect_timeout_s, server.retry_patience_s)
-
-
 def record_file(cache: Path) -> CapabilityFile:
     """Return the file in which is kept what models were found to do."""
     return CapabilityFile(cache / "models.json")
@@ -234,13 +222,6 @@ async def _told_when_slow(asked: Coroutine[Any, Any, Capabilities], text: str, p
         task.cancel()
 
 
-def _import_client(info: ServerInfo) -> None:
-    if info.kind == "ollama":
-        from ..llm import chat_ollama  # noqa: F401 - loads LangChain, so that OllamaChat need not
-    else:
-        from ..llm import openai_compatible  # noqa: F401 - the same, and much lighter
-
-
 def _chat(
     settings: Settings,
     info: ServerInfo,
@@ -250,6 +231,7 @@ def _chat(
     tag_calls: bool,
     *,
     tools_in_text: bool,
+    loading: asyncio.Future[None] | None,
 ) -> Chat:
     server = settings.server
     shared: dict[str, Any] = {
@@ -271,7 +253,9 @@ def _chat(
     if info.kind == "ollama":
         from ..llm.ollama import OllamaChat
 
-        return OllamaChat(keep_alive=settings.models.keep_alive, **shared)
+        # The variable that Ollama's own clients read.
+        key = api_key(server) or os.environ.get("OLLAMA_API_KEY", "")
+        return OllamaChat(keep_alive=settings.models.keep_alive, api_key=key, loading=loading, **shared)
     from ..llm.openai_compatible import OpenAIChat
 
     return OpenAIChat(kind=info.kind, api_key=api_key(server), **shared)
@@ -286,7 +270,9 @@ def role_grammar(details: ModelDetails) -> RoleGrammar:
     if known is not None:
         return known.role_grammar
     families = lineage(catalog, details.name, details.family).families
-    return next((family for family in ("mistral", "llama", "gemma") if family in families), "")
+    found: RoleGrammar = next((family for family in ("mistral", "llama", "gemma") if family in families), "")
+    # A Gemma that takes tools is of the fourth generation, whose template has system and tool messages.
+    return "" if found == "gemma" and "tools" in details.capabilities else found
 
 
 def model_flags(choices: Mapping[str, str]) -> dict[str, str]:
@@ -301,8 +287,15 @@ def model_flags(choices: Mapping[str, str]) -> dict[str, str]:
     return {f"models.{role}": name for role, name in choices.items()}
 
 
+class Replay(NamedTuple):
+    """A server that answers from a cassette, and the tool profiles in it by key of the call."""
+
+    server: LoopbackServer
+    profiles: Mapping[str, str]
+
+
 @contextmanager
-def replay_server(path: Path, workspace: Path, secrets: SecretMask) -> Iterator[LoopbackServer]:
+def replay_server(path: Path, workspace: Path, secrets: SecretMask) -> Iterator[Replay]:
     """Give a server on this machine's loopback that answers from a cassette, as one model for all roles.
 
     It speaks the API that the recorded model was called over.
@@ -319,7 +312,7 @@ def replay_server(path: Path, workspace: Path, secrets: SecretMask) -> Iterator[
     if cassette.wire == "openai":
         server = OpenAIServer(answers, models=models)
     with server:
-        yield server
+        yield Replay(server, cassette.profiles)
 
 
 def normaliser(workspace: Path, secrets: SecretMask) -> Normaliser:

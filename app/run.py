@@ -7,38 +7,46 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..configs.settings import ROLES, Settings
-from ..core.errors import GraphInvalid, UsageError
+from ..core.errors import UsageError
 from ..core.events import Noticed, QuestionAnswered, RunStarted
 from ..core.masking import SecretMask
 from ..core.questions import Answer, Question
-from ..graphs.difference import differences
+from ..graphs.build import Flow
 from ..graphs.facts import Facts
 from ..graphs.find import Loaded, find_graph
 from ..graphs.inputs import option_inputs, positional_input, read_inputs
-from ..graphs.read import read_text
-from ..graphs.spec import Limits, fingerprint
 from ..llm.cassette import Recorder
-from ..llm.loopback import LoopbackServer
+from ..nodes.title import text_title
+from ..retrieval.files import require_rules
 from ..runs.changes import require_git
 from ..runs.kept_secrets import new_key
 from ..runs.lease import require_free_workspace, take_lease
 from ..runs.limits import RunLimits
 from ..runs.replies import Replies
+from ..runs.stoppable import Stoppable
 from ..runs.store import RunRow, RunStore, new_run_id
 from ..runs.versions import require_readable
 from ..tools.registry import TOOLS
+from .background import RunBackground
 from .checkout import WORKTREE_HINT, begin_or_undo, continue_in, left_in_worktree, plan_worktree
-from .compose import RunParts, code_retriever, git_facts, node_deps
+from .compose import RunParts, background_jobs, code_retriever, git_facts, node_deps
 from .context import Answerer, AppContext, Surface, runs_db
-from .models import ModelPool, Preflight, connect, normaliser, record_file, replay_server
+from .engine import engine_beside
+from .kept_graph import check_graph, graph_fields
+from .mentions import MentionParts, attach_mentions, attaches, texts_of
+from .model_pool import ModelPool, falling_back
+from .models import Preflight, Replay, connect, normaliser, record_file, replay_server
 from .resume import Held, ResumeRequest
 from .secrets import keep_mask, kept_mask, make_mask, masked_answer
 from .sink import StoreSink
-from .verify import verify_command
+from .spending import require_prices, run_limits
+from .titles import FirstAnswer, titled
+from .verify import keep_verify, kept_verify, verify_command
 
 if TYPE_CHECKING:
     from ..runs.runner import Outcome
@@ -55,21 +63,25 @@ class RunRequest:
     Attributes:
         graph: a graph's name or a file's path.
         text: the plain argument, for the graph's positional input; None = not given.
+        text_is_read: True when it came from a file or a pipe, so that others may have written it.
         inputs: further inputs by name.
         words: inputs as options of the command line (`--no-approve-plan`), which only the graph can read.
         record, replay: a cassette to write, or to answer from; at most one of them.
         max_tokens, max_time_s: limits of this run in place of the graph's; None = the graph's.
+        max_cost: in the currency of models.prices; None = no limit.
         worktree: work in a checkout made for the run, from the last commit, instead of in the workspace.
     """
 
     graph: str
     text: str | None = None
+    text_is_read: bool = False
     inputs: Mapping[str, Any] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     record: Path | None = None
     replay: Path | None = None
     max_tokens: int | None = None
     max_time_s: float | None = None
+    max_cost: float | None = None
     worktree: bool = False
 
 
@@ -83,9 +95,11 @@ async def start_run(context: AppContext, request: RunRequest, surface: Surface) 
     if request.record and request.replay:
         raise UsageError("--record and --replay cannot be given together.")
     require_git(context.workspace)
+    require_rules(context.workspace)
     loaded = load_graph(context, request.graph)
-    inputs = read_inputs(loaded.spec, given_inputs(loaded, request))
-    options = _options(context, request)
+    inputs = read_inputs(loaded.spec, given := given_inputs(loaded, request))
+    read = positional_input(loaded.spec) if request.text_is_read else ""
+    options = {**_options(context, request), "texts": texts_of(inputs, given, read)}
     run_id = new_run_id()
     folder = context.workspace
     if request.worktree:
@@ -98,12 +112,15 @@ async def start_run(context: AppContext, request: RunRequest, surface: Surface) 
             require_free_workspace(store, str(folder), hint=WORKTREE_HINT)
         settings = _settings(context.settings, replaying)
         async with aclosing(
-            await _connect(settings, loaded, options, folder, secrets, _preflight(context, surface))
+            await _connect(settings, loaded, options, folder, secrets, _preflight(context, surface), replaying)
         ) as pool:
+            require_prices(settings.models, options, pool.names.values())
             # After the connection: nobody is asked for a run that cannot begin.
-            options["verify"] = verify_command(context, surface, options["mode"])
+            verify = verify_command(context, surface, options["mode"])
+            options["verify"] = secrets.mask_data(verify)
             with store.change():
-                row = _new_run(context, store, loaded, inputs, {**options, "models": pool.names}, run_id, secrets)
+                keep_verify(store.blobs_folder(run_id), verify, options["verify"])
+                row = _new_run(context, store, loaded, inputs, {**options, **pool.stored()}, run_id, secrets)
                 lease = take_lease(store, row, on_lost=surface.stop.set, hint=WORKTREE_HINT)
             with lease:
                 keep_mask(secrets, store.blobs_folder(row.id))
@@ -119,21 +136,23 @@ async def go_on(context: AppContext, request: ResumeRequest, surface: Surface, h
     """
     row, store, _ = held
     context = replace(context, workspace=Path(row.workspace))
+    require_rules(context.workspace)
     loaded = load_graph(context, row.options["graph"])
     require_readable(store, row.id)
     if not request.force_graph:
-        _check_graph(row, loaded)
+        check_graph(row, loaded)
     folder = Path(row.folder)
     secrets = kept_mask(store.blobs_folder(row.id), os.environ, context.workspace, folder)
     with _server(row.options, folder, secrets) as replaying:
         settings = _with_models(_settings(context.settings, replaying), row.options["models"], request.models)
         async with aclosing(
-            await _connect(settings, loaded, row.options, folder, secrets, _preflight(context, surface))
+            await _connect(settings, loaded, row.options, folder, secrets, _preflight(context, surface), replaying)
         ) as pool:
+            require_prices(settings.models, _raised(row.options, request), pool.names.values())
             row = await continue_in(store, row, surface.watcher)
             row = store.claim_run(row.id)
-            options = {**_raised(row.options, request), "models": pool.names}
-            row = store.update_run(row.id, options=options, **_graph_of(loaded, secrets))
+            options = {**_raised(row.options, request), "compact": request.compact, **pool.stored()}
+            row = store.update_run(row.id, options=options, **graph_fields(loaded, secrets))
             _answer_first(store, row, request.answer, surface, secrets)
             return await _drive(context, loaded, held._replace(row=row), pool, surface, secrets, resumed=True)
 
@@ -188,11 +207,11 @@ def _new_run(
     return store.create_run(
         graph=loaded.spec.name,
         graph_source=loaded.spec.source.path,
-        **_graph_of(loaded, secrets),
+        **graph_fields(loaded, secrets),
         input=dict(inputs),
         options=dict(options),
         workspace=context.workspace,
-        title=_title(inputs, positional_input(loaded.spec)),
+        title=text_title(str(inputs.get(positional_input(loaded.spec), ""))),
         run_id=run_id,
     )
 
@@ -207,27 +226,44 @@ async def _drive(
     *,
     resumed: bool,
 ) -> Outcome:
-    # langgraph takes half a second to import: only now, when a run really starts.
-    from ..graphs.build import Flow
-    from ..runs.checkpoints import open_saver
-    from ..runs.runner import Runner
-
     row, store, lease = held
     context = replace(context, workspace=Path(row.folder))
-    sink = StoreSink(store, row.id, surface.watcher, secrets)
-    sink.emit("", RunStarted(row.graph, row.input, row.options["models"]["main"], resumed))
-    gate = RunLimits(store, row.id, _limits(loaded.spec.limits, row.options))
+    first = FirstAnswer(surface.watcher)
+    sink = StoreSink(store, row.id, first, secrets)
+    sink.emit("", RunStarted(row.graph, row.input, pool.names["main"], resumed, pool.names))
+    for event in (*((Noticed(pool.note),) if pool.note else ()), *pool.told()):
+        sink.emit("", event)
+    gate = run_limits(context.settings.models, loaded.spec.limits, row, store)
     sink.progress("", "retrieving")
     retriever = code_retriever(context, lambda text: sink.emit("", Noticed(text)))
     await asyncio.to_thread(retriever.prepare)
     replies = Replies(store, row.id)
-    parts = RunParts(row, store, sink, gate, lambda wanted: replies.of(pool.model(wanted)), lease, secrets)
+    parts = RunParts(
+        row,
+        store,
+        sink,
+        gate,
+        lambda wanted: Stoppable(replies.of(pool.model(wanted)), surface.stop),
+        lease,
+        secrets,
+        pool.tool_names,
+        background_jobs(context, store, row, secrets),
+        falling_back(pool, store, row.id, sink),
+    )
     deps = node_deps(context, parts, retriever)
-    flow = Flow(loaded.spec, loaded.library, deps, _facts(context, row))
+    flow = Flow(loaded.spec, loaded.library, deps, run_facts(context, row, store))
     try:
-        async with open_saver(store.path, store.fence) as saver:
+        # A first request that goes out early would lack what a person attached.
+        opening = None if resumed or attaches(row) else flow.open(row.input)
+        async with engine_beside(opening) as engine, engine.open_saver(store.path, store.fence) as saver:
             answerer = _timed(surface.answerer, gate, secrets)
-            outcome = await Runner(row, store, sink, answerer, surface.stop, secrets).drive(flow, saver)
+            private = context.settings.retrieval.private_addresses
+            mentions = MentionParts(context.workspace, row, store, sink, secrets, deps, answerer, private)
+            attach = partial(attach_mentions, mentions)
+            with (background := RunBackground(parts.background, lease, sink)).kept():
+                runner = engine.runner(row, store, sink, answerer, surface.stop, secrets, background.end, attach)
+                async with titled(row, store, loaded.spec, pool, deps, first, wished=context.settings.models.titles):
+                    outcome = await runner.drive(flow, saver)
         hint = f"{outcome.hint}\n{left_in_worktree(row, outcome)}".strip()
         return replace(outcome, diff=await asyncio.to_thread(deps.changes.diff), hint=hint)
     finally:
@@ -244,8 +280,10 @@ def _timed(answerer: Answerer, gate: RunLimits, secrets: SecretMask) -> Answerer
     return answer
 
 
-def _facts(context: AppContext, row: RunRow) -> Facts:
-    settings = dict(zip(GRAPH_SETTINGS, (row.options["verify"], context.settings.check or None), strict=True))
+def run_facts(context: AppContext, row: RunRow, store: RunStore) -> Facts:
+    """Return what the expressions of a run's graph see beside its inputs and its state."""
+    verify = kept_verify(store.blobs_folder(row.id), row.options["verify"])
+    settings = dict(zip(GRAPH_SETTINGS, (verify, context.settings.check or None), strict=True))
     return Facts(settings=settings, run={"id": row.id}, git=_git_facts(context, row))
 
 
@@ -264,35 +302,28 @@ def _options(context: AppContext, request: RunRequest) -> dict[str, Any]:
         "replay": str(request.replay.resolve()) if request.replay else "",
         "max_tokens": request.max_tokens,
         "max_time_s": request.max_time_s,
+        "max_cost": request.max_cost,
     }
 
 
 def _raised(options: Mapping[str, Any], request: ResumeRequest) -> dict[str, Any]:
-    limits = {"max_tokens": request.max_tokens, "max_time_s": request.max_time_s}
+    limits = {"max_tokens": request.max_tokens, "max_time_s": request.max_time_s, "max_cost": request.max_cost}
     return {**options, **{name: value for name, value in limits.items() if value is not None}}
-
-
-def _limits(limits: Limits, options: Mapping[str, Any]) -> Limits:
-    tokens, wall_s = options.get("max_tokens"), options.get("max_time_s")
-    return replace(
-        limits,
-        tokens=limits.tokens if tokens is None else tokens,
-        wall_s=limits.wall_s if wall_s is None else wall_s,
-    )
 
 
 def _server(
     options: Mapping[str, Any], workspace: Path, secrets: SecretMask
-) -> AbstractContextManager[LoopbackServer | None]:
+) -> AbstractContextManager[Replay | None]:
     return replay_server(Path(options["replay"]), workspace, secrets) if options["replay"] else nullcontext()
 
 
-def _settings(settings: Settings, replaying: LoopbackServer | None) -> Settings:
+def _settings(settings: Settings, replaying: Replay | None) -> Settings:
     """Return the settings, with the replay's server in place of the configured one and its only model for all."""
     if replaying is None:
         return settings
-    server = settings.server.model_copy(update={"url": replaying.url, "kind": "auto"})
-    models = settings.models.model_copy(update=dict.fromkeys(ROLES, ""))
+    alone: dict[str, Any] = {**dict.fromkeys(ROLES, ""), "fallback": [], "role_fallback": {}}
+    server = settings.server.model_copy(update={"url": replaying.server.url, "kind": "auto"})
+    models = settings.models.model_copy(update=alone)
     return settings.model_copy(update={"server": server, "models": models})
 
 
@@ -310,11 +341,15 @@ async def _connect(
     workspace: Path,
     secrets: SecretMask,
     preflight: Preflight,
+    replaying: Replay | None,
 ) -> ModelPool:
     path = options["record"]
     recorder = Recorder(Path(path), normalise=normaliser(workspace, secrets)) if path else None
-    replaying = bool(options["replay"])
-    return await connect(settings, exact_tags(loaded), recorder, tag_calls=replaying, preflight=preflight)
+    recorded = replaying.profiles if replaying else None
+    replaced = options.get("replaced_tags")
+    return await connect(
+        settings, exact_tags(loaded), recorder, preflight=preflight, recorded=recorded, replaced=replaced
+    )
 
 
 def _preflight(context: AppContext, surface: Surface) -> Preflight:
@@ -327,34 +362,6 @@ def exact_tags(loaded: Loaded) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.model for node in nodes if node.model and node.model not in ROLES))
 
 
-def _check_graph(row: RunRow, loaded: Loaded) -> None:
-    if fingerprint(loaded.spec, loaded.library) == row.fingerprint:
-        return
-    lines = "".join(f"\n  {line}" for line in _changes(row, loaded))
-    raise GraphInvalid(
-        f"The graph {row.graph!r} says something else than when run {row.id} began{':' if lines else '.'}{lines}",
-        hint="Put it back, or go on at your own risk with --force-graph.",
-    )
-
-
-def _changes(row: RunRow, loaded: Loaded) -> list[str]:
-    """Return what changed since the run began; [] when the text of then cannot be read any more."""
-    try:
-        before = read_text(row.graph_text, row.graph_source)
-    except GraphInvalid:
-        return []
-    return differences(loaded.spec.name, before, {**loaded.library, loaded.spec.name: loaded.spec})
-
-
-def _graph_of(loaded: Loaded, secrets: SecretMask) -> dict[str, Any]:
-    """Return what a run's row keeps of the graph that it is driven by: the text holds all files, as documents."""
-    sources = {spec.source.path: spec.source.text for spec in (loaded.spec, *loaded.library.values())}
-    return {
-        "graph_text": secrets.mask("\n---\n".join(sources.values())),
-        "fingerprint": fingerprint(loaded.spec, loaded.library),
-    }
-
-
 def _answer_first(
     store: RunStore, row: RunRow, answer: tuple[str, Answer] | None, surface: Surface, secrets: SecretMask
 ) -> None:
@@ -364,7 +371,3 @@ def _answer_first(
     question_id = answer[0]
     store.close_question(row.id, question_id, given)
     StoreSink(store, row.id, surface.watcher, secrets).emit("", QuestionAnswered(question_id, given.choice, given.by))
-
-
-def _title(inputs: Mapping[str, Any], positional: str) -> str:
-    return " ".join(str(inputs.get(positional, "")).split())[:80]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from ..core.errors import Denied
 from ..core.messages import ToolCall, ToolDef
 from ..core.ports import CallRef, JournalEntry
 from ..core.questions import Answer, Question
-from ..core.tool import ToolContext
+from ..core.tool import MemoryRules, ToolContext
 from ..llm.tokens import EstimatingCounter
 from ..runs.blobs import BlobStore
 from ..tools.calls import run_call
@@ -24,6 +25,8 @@ from ..tools.registry import TOOLS, toolset
 from ..tools.sandboxes import choose_sandbox, confinement_by
 from .compose import code_retriever
 from .context import AppContext, Surface
+from .hooks import TrustedHooks
+from .memory import trusted_when_written
 from .secrets import make_mask
 
 
@@ -52,7 +55,7 @@ class UnjournaledCalls:
 class NoSpawner:
     """Sub-agents need a run; a single call has none."""
 
-    async def spawn(self, parent: str, call_id: str, task: str, tools: object) -> str:
+    async def spawn(self, parent: str, call_id: str, task: str, tools: object, effects: object) -> str:
         raise Denied("spawn_agent works inside a run only.", hint="Use `flow run`.")
 
 
@@ -89,7 +92,17 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
         return given
 
     secrets = make_mask(b"", os.environ, context.workspace)
-    tool_context = ToolContext(context.workspace, blobs, retriever, offered=tuple(TOOLS), secrets=secrets)
+    hooks = TrustedHooks(context.trust, context.workspace, context.workspace, surface.watcher.notice)
+    tool_context = ToolContext(
+        context.workspace,
+        blobs,
+        retriever,
+        offered=tuple(TOOLS),
+        secrets=secrets,
+        hooks=hooks,
+        memory=MemoryRules(context.settings.memory.auto_bytes, datetime.date.today().isoformat()),
+    )
+    trusting = trusted_when_written(context.trust, context.workspace, context.workspace, surface.watcher.notice)
     sandbox = choose_sandbox(context.settings.sandbox, context.dirs, os.environ)
     with TemporaryDirectory(prefix="flow-") as jobs:
         effects = Effects(
@@ -104,6 +117,8 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
             spawner=NoSpawner(),
             secrets=secrets,
             rules=parse_rules(context.settings.permissions),
+            network=context.settings.sandbox.network,
             confinement=confinement_by(context.settings.sandbox, sandbox),
+            after_write=trusting,
         )
         return await run_call(ToolCall("call", name, dict(args)), {name: spec}, tool_context, effects, "call", ask)

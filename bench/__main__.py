@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from . import edits, engine, growth, requests, retrieval, sandbox, shell, snapshots, startup
+from . import edits, engine, growth, requests, retrieval, sandbox, shell, snapshots, startup, turns
 from .rows import Row, table
 
 BENCHES: Mapping[str, Callable[[], list[Row]]] = {
     "startup": startup.run,
     "requests": requests.run,
+    "turns": turns.run,
     "engine": engine.run,
     "growth": growth.run,
     "retrieval": retrieval.run,

@@ -6,8 +6,8 @@ import asyncio
 import operator
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from flowloom.app.sink import StoreSink
 from flowloom.core.events import Event, EventRecord, Phase
-from flowloom.core.ports import EventSink, StepGate
+from flowloom.core.ports import EventSink, PlannedCall, StepGate
 from flowloom.graphs.facts import Facts
 from flowloom.graphs.find import find_graph
 from flowloom.graphs.spec import Limits
@@ -64,7 +64,14 @@ class Quiet:
     def before_tool(self, node: str, call_id: str) -> bool:
         return True
 
-    def before_model_call(self, node: str, key: str = "") -> None:
+    def bound(self, visit: str, tokens: int) -> None:
+        return None
+
+    @asynccontextmanager
+    async def model_call(self, visit: str, planned: PlannedCall, key: str = "") -> AsyncIterator[int]:
+        yield planned.max_tokens
+
+    def calls_left(self, visit: str, planned: PlannedCall) -> int | None:
         return None
 
 

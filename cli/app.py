@@ -46,8 +46,11 @@ COMMANDS = (
     CommandEntry("doctor", "doctor:doctor", "Check this machine: programs, model server, model, folders."),
     CommandEntry("models", "models:app", "List, choose, download and test models."),
     CommandEntry("tools", "tools:app", "List the tools agents have, or call one."),
+    CommandEntry("prompts", "prompts:app", "Show what a model is sent by a node, and what it costs."),
     CommandEntry("permissions", "permissions:app", "Tell whether a shell command would be asked for."),
     CommandEntry("config", "config:app", "Show settings and where they come from."),
+    CommandEntry("init", "init:init", "Write .agent.md, what agents should know of this repository."),
+    CommandEntry("memory", "memory:app", "Show and edit what agents are told at the start of every run."),
     CommandEntry("trust", "trust:trust", "Let files of this repository act: settings, graphs, code, instructions."),
     CommandEntry("version", "version:version", "Print the version."),
 )
@@ -123,6 +126,10 @@ def main() -> None:
     # Importing LangGraph makes a million objects that live to the end; with Python's own thresholds the collector
     # walks them again and again, a fifth of the CPU time of a short run.
     gc.set_threshold(50_000, 10, 10)
+    # Without its own command line, an optional extra, httpx loads neither rich nor pygments nor click: a tenth of the
+    # CPU time until the first model request. None is Python's own mark for a module that cannot be imported, which
+    # httpx takes for the extra not being there.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # typed as if None could not stand there
     # A path or a model's text can hold what the terminal's encoding cannot show; that must not end a command.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..core.events import EventRecord, Phase
+from .model_text import call_text, changed_course_text, cost_text, models_text, note_text
 from .printing import node_name, one_line, visible
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class _Node:
     began: float
     calls: int = 0
     tokens: int = 0
+    cost: float = 0.0
 
 
 class ProgressView:
@@ -111,11 +113,13 @@ class ProgressView:
             self._node_runs += 1
         elif record.type == "model_call":
             data = record.data
-            tokens = (data.get("prompt_tokens") or 0) + (data.get("completion_tokens") or 0)
+            counts = (data.get(name) or 0 for name in ("prompt_tokens", "completion_tokens", "estimated_tokens"))
+            tokens = sum(counts)
             for node in (self._totals, self._nodes.get(record.node)):
                 if node is not None:
                     node.calls += 1
                     node.tokens += tokens
+                    node.cost += data.get("cost") or 0.0
 
     def _text(self, record: EventRecord) -> str:
         """Return the permanent line of an event; "" = it has none."""
@@ -123,7 +127,8 @@ class ProgressView:
         match record.type:
             case "run_start":
                 again = " (resumed)" if data["resumed"] else ""
-                return f"Run {record.run_id}: {data['graph']}, model {data['model']}{again}"
+                models = models_text(data.get("models") or {"main": data["model"]})
+                return f"Run {record.run_id}: {data['graph']}, model {models}{again}"
             case "node_start":
                 return "" if self._line is not None else f"{name}: {data['kind']} begins"
             case "node_end":
@@ -131,9 +136,9 @@ class ProgressView:
             case "node_fail":
                 return self._failed(data["message"], name)
             case "model_call":
-                return f"  {name}: {_call_text(data)}" if self._verbose else ""
-            case "model_retry":
-                return f"  {name}: asked again: {one_line(data['reason'])}"
+                return f"  {name}: {call_text(data)}" if self._verbose else ""
+            case "model_retry" | "compacted":
+                return f"  {name}: {changed_course_text(record)}"
             case "tool_end":
                 about = self._calls.pop((record.node, data["call_id"]), "")
                 shown = "".join(f"\n    | {line}" for line in str(data.get("shown") or "").splitlines())
@@ -142,8 +147,8 @@ class ProgressView:
                 return "" if self._asks else _question_text(data, name)
             case "answer":
                 return f"{name}: {data['choice']} ({data['by']})".removeprefix(": ")
-            case "notice" | "undo":
-                return _note_text(record)
+            case "notice" | "undo" | "model_replaced":
+                return note_text(record)
             case "run_end":
                 return self._totals_text(record)
             case _:
@@ -170,6 +175,7 @@ class ProgressView:
         total = self._totals
         facts = [duration(self._clock() - self._began), counted(self._node_runs, "node run")]
         facts += [counted(total.calls, "model call"), f"{short_number(total.tokens)} tokens"]
+        facts += [f"cost {cost_text(total.cost)}"] if total.cost else []
         return f"Run {record.run_id}: {record.data['status']} ({', '.join(facts)})"
 
     def _now(self) -> str:
@@ -179,16 +185,25 @@ class ProgressView:
         node, phase = self._phase
         seconds = self._clock() - self._phase_began
         doing = f"{phase} {seconds:.0f} s"
+        if phase == "waiting to ask again":
+            doing += f", asked {counted(self._amount, 'time')}"
         if phase == "generating" and self._amount:
             rate = f", {self._amount / seconds:.0f}/s" if seconds >= 1 else ""
-            doing += f", {self._amount} pieces{rate}"
+            doing += f", {counted(self._amount, 'piece')}{rate}"
         if phase == "reading prompt":
             doing += f", {self._amount} %"
         used = f"  [{duration(self._clock() - self._began)}, {short_number(self._totals.tokens)} tokens]"
         return visible(f"{node_name(node)}: {doing}".removeprefix(": ") + used)
 
 
-_STYLES = {"node_fail": "red", "model_retry": "yellow", "notice": "yellow", "tool_end": "dim", "run_start": "bold"}
+_STYLES = {
+    "node_fail": "red",
+    "model_retry": "yellow",
+    "notice": "yellow",
+    "model_replaced": "yellow",
+    "tool_end": "dim",
+    "run_start": "bold",
+}
 
 
 class _LiveLine:
@@ -370,22 +385,6 @@ def _question_text(data: Mapping[str, Any], name: str) -> str:
     text = data["text"].rstrip("\n")
     choices = f"({', '.join(data['choices'])})"
     return f"{name}: {text}\n{choices}" if "\n" in text else f"{name}: {text} {choices}"
-
-
-def _call_text(data: Mapping[str, Any]) -> str:
-    prompt, completion = data["prompt_tokens"], data["completion_tokens"]
-    tokens = f"{'?' if prompt is None else prompt} + {'?' if completion is None else completion} tokens"
-    return f"{data['model']}, {data['seconds']:.1f} s, {tokens}{_calls(data['calls'])}"
-
-
-def _calls(names: Sequence[str]) -> str:
-    return f", calls {', '.join(names)}" if names else ""
-
-
-def _note_text(record: EventRecord) -> str:
-    if record.type == "notice":
-        return f"Note: {record.data['text']}"
-    return f"Taken back: {record.data['commit'][:10] or ', '.join(record.data['files'])}"
 
 
 def _tool_text(data: Mapping[str, Any], about: str) -> str:

@@ -18,15 +18,17 @@ def resume(
     ref: str = typer.Argument("last", metavar="RUN", help="Id of a run, its beginning, or last."),
     answer: str = typer.Option("", "--answer", metavar="[ID=]CHOICE", help="Answer an open question."),
     force_graph: bool = typer.Option(False, "--force-graph", help="Go on although the graph was changed."),
+    compact: bool = typer.Option(False, "--compact", help="Make the conversation smaller first."),
     model: list[str] = typer.Option(
         None, "-m", "--model", metavar="[ROLE=]MODEL", help="Another model for one role, or for all."
     ),
     max_tokens: str = typer.Option(None, "--max-tokens", metavar="N", help="New limit of the run's tokens."),
     max_time: str = typer.Option(None, "--max-time", metavar="TIME", help="New limit of the run's time."),
+    max_cost: str = typer.Option(None, "--max-cost", metavar="N", help="New limit of its cost."),
 ) -> int:
     """Go on with a run that was stopped, waits for an answer, lost its server, or whose process died."""
     from ..app.resume import ResumeRequest, resume_run
-    from .amounts import read_amount, read_duration
+    from .amounts import read_amount, read_cost, read_duration
     from .run import read_models
     from .surface import drive
 
@@ -37,8 +39,10 @@ def resume(
         answer=_answer(context, ref, answer) if answer else None,
         force_graph=force_graph,
         models=read_models(model or []),
+        compact=compact,
         max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
         max_time_s=None if max_time is None else read_duration("--max-time", max_time),
+        max_cost=None if max_cost is None else read_cost("--max-cost", max_cost),
     )
     return drive(options, context, lambda surface: resume_run(context, request, surface))
 

@@ -18,7 +18,10 @@ def run(
         ..., metavar="GRAPH", help="Name of a graph, such as plan-and-code, or the path of a graph file."
     ),
     text: str = typer.Argument(
-        None, metavar="[INPUT]", help="The graph's plain input, such as the task, in quotes.", show_default=False
+        None,
+        metavar="[INPUT]",
+        help="The graph's plain input, such as the task, in quotes; @PATH in it attaches a file.",
+        show_default=False,
     ),
     inputs: list[str] = typer.Option(None, "-i", "--input", metavar="NAME=VALUE", help="One input; may be repeated."),
     input_file: str = typer.Option(None, "--input-file", metavar="FILE", help="Read the plain input; - is stdin."),
@@ -30,6 +33,7 @@ def run(
     replay: Path = typer.Option(None, "--replay", metavar="FILE", help="Answer from a cassette, without a model."),
     max_tokens: str = typer.Option(None, "--max-tokens", metavar="N", help="Tokens of the run; k and M may follow."),
     max_time: str = typer.Option(None, "--max-time", metavar="TIME", help="Time of the run, such as 30m."),
+    max_cost: str = typer.Option(None, "--max-cost", metavar="N", help="Cost of the run, by models.prices."),
     no_preflight: bool = typer.Option(
         False, "--no-preflight", help="Do not ask each model for one token before the run begins."
     ),
@@ -37,21 +41,23 @@ def run(
 ) -> int:
     """Run a graph. Its own inputs may also be given as options, such as --no-approve-plan or --task=TEXT."""
     from ..app.run import RunRequest, start_run
-    from .amounts import read_amount, read_duration
+    from .amounts import read_amount, read_cost, read_duration
     from .surface import drive
     from .trust_asking import ask_before_run
 
     options: CliOptions = ctx.obj
     plain, words = _words(graph, text, ctx.args)
     request = RunRequest(
-        graph=_graph(options, graph),
+        graph=graph_file(options, graph),
         text=_text(options, plain, input_file),
+        text_is_read=input_file is not None,
         inputs=read_pairs(inputs or []),
         words=words,
         record=_from(options, record),
         replay=_from(options, replay),
         max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
         max_time_s=None if max_time is None else read_duration("--max-time", max_time),
+        max_cost=None if max_cost is None else read_cost("--max-cost", max_cost),
         worktree=worktree,
     )
     # Before the settings are read: those of the repository may be among what is trusted now.
@@ -94,7 +100,7 @@ def read_models(texts: list[str]) -> dict[str, str]:
     return model_flags(choices)
 
 
-def _graph(options: CliOptions, name: str) -> str:
+def graph_file(options: CliOptions, name: str) -> str:
     """Return a file's path as seen from the folder the command works in, made absolute; a name as it is.
 
     Raises:

@@ -14,12 +14,15 @@ import typer
 from ..core.errors import UsageError
 from ..core.masking import SecretMask
 from ..core.texts import width
+from .background import job_lines, running_jobs
 from .context import CliOptions
+from .model_text import compacted_text, models_text, replaced_text, use_table, used_text
 from .printing import node_name, print_json, visible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..core.background import BackgroundJob
     from ..core.questions import Question
     from ..runs.steps import Step
     from ..runs.store import RunRow, RunStore, RunUsage
@@ -64,7 +67,7 @@ def show(ctx: typer.Context) -> None:
     ref = _one_run(ctx, "show")
     with _required(options, ref) as store:
         row = store.find_run(ref, _workspace(options))
-        report = RunReport(row, *_facts(store, row))
+        report = RunReport(row, *_facts(store, row), running_jobs(store, row.id), _replaced(store, row))
     if options.json:
         print_json(report.to_dict(), indent=2 if options.output == "json" else None)
     else:
@@ -197,6 +200,10 @@ def _facts(store: RunStore, row: RunRow) -> tuple[str, RunUsage, list[Step], lis
     return shown_status(row, this_host()), store.usage(row.id), steps, files, store.questions(row.id)
 
 
+def _replaced(store: RunStore, row: RunRow) -> list[dict[str, Any]]:
+    return [event.data for event in store.events(row.id) if event.type == "model_replaced"]
+
+
 @dataclass(slots=True)
 class RunReport:
     """Everything that `flow runs show` says of a run."""
@@ -207,6 +214,8 @@ class RunReport:
     steps: list[Step] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
+    jobs: list[BackgroundJob] = field(default_factory=list)
+    replaced: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         row, usage = self.row, self.usage
@@ -218,19 +227,27 @@ class RunReport:
             "options": SecretMask().mask_data(row.options),
             "usage": {
                 "node_runs": usage.node_runs,
-                "model_calls": usage.model_calls,
-                "prompt_tokens": usage.prompt_tokens,
-                "completion_tokens": usage.completion_tokens,
+                **usage.models.to_dict(),
                 "active_s": round(usage.active_s, 3),
             },
+            "models_replaced": self.replaced,
             "steps": [step.to_dict() for step in self.steps],
             "files": self.files,
+            "jobs": [job.to_dict() for job in self.jobs],
             "questions": [{**asked.to_dict(), "answer": self._answers(asked)} for asked in self.questions],
             "output": row.output,
         }
 
     def lines(self) -> list[str]:
-        parts = [self._head(), self._step_lines(), self._file_lines(), self._question_lines(), self._end_lines()]
+        told = [
+            self._head(),
+            self._step_lines(),
+            self._use_lines(),
+            self._compaction_lines(),
+            self._file_lines(),
+            job_lines(self.jobs),
+        ]
+        parts = [*told, self._question_lines(), self._end_lines()]
         return [line for at, part in enumerate(filter(None, parts)) for line in ([""] if at else []) + part]
 
     def _head(self) -> list[str]:
@@ -242,15 +259,17 @@ class RunReport:
         )
         facts = [
             ("Run", f"{row.id}  {self.status}{code}"),
+            ("Title", row.title),
             ("Graph", f"{row.graph}  ({row.graph_source})"),
             ("Workspace", row.workspace),
             *_worktree_facts(row),
             ("Started", local_time(row.created_at)),
             ("Last", local_time(usage.last_at or row.updated_at)),
-            ("Model", _model(row)),
+            ("Model", models_text(row.options.get("models") or {})),
+            *(("Fallback", replaced_text(each)) for each in self.replaced),
             ("Mode", str(row.options.get("mode") or "")),
             ("Worked", duration(usage.active_s)),
-            ("Used", f"{usage.node_runs:,} node runs, {usage.model_calls:,} model calls, {_tokens(usage)}"),
+            ("Used", f"{usage.node_runs:,} node runs, {usage.models.calls:,} model calls, {used_text(usage.models)}"),
             *((f"Input {name}", _short(value)) for name, value in row.input.items()),
         ]
         return columns([(f"{name}:", value) for name, value in facts if value])
@@ -260,11 +279,22 @@ class RunReport:
             return []
         rows = [_STEP_HEAD]
         for step in self.steps:
-            tokens = f"{step.prompt_tokens + step.completion_tokens:,}"
-            counts = (str(step.model_calls), tokens, f"{step.seconds:.1f}", _tools(step), str(len(step.files)))
+            calls = (str(step.used.calls), f"{step.used.tokens:,}")
+            counts = (*calls, f"{step.seconds:.1f}", _tools(step), str(len(step.files)))
             place = (str(step.number), node_name(step.node), step.kind or "-", step.state, step.model or "-")
             rows.append((*place, *counts, step.checkpoint or "-"))
         return columns(rows)
+
+    def _use_lines(self) -> list[str]:
+        table = use_table(self.steps, self.usage.models)
+        return columns(table) if table else []
+
+    def _compaction_lines(self) -> list[str]:
+        return [
+            f"Step {step.number}, {node_name(step.node)}: {compacted_text(data)}"
+            for step in self.steps
+            for data in step.compactions
+        ]
 
     def _file_lines(self) -> list[str]:
         return ["Files written by tools:", *(f"  {file}" for file in self.files)] if self.files else []
@@ -323,19 +353,6 @@ def _worktree_facts(row: RunRow) -> list[tuple[str, str]]:
 def _tools(step: Step) -> str:
     calls = ", ".join(f"{count} {name}" for name, count in step.tools.items()) or "-"
     return f"{calls} ({step.failed_tools} failed)" if step.failed_tools else calls
-
-
-def _model(row: RunRow) -> str:
-    models = row.options.get("models")
-    if not isinstance(models, dict):
-        return ""
-    main = str(models.get("main", ""))
-    others = [f"{role} {name}" for role, name in models.items() if name and name != main]
-    return ", ".join([main, *others])
-
-
-def _tokens(usage: RunUsage) -> str:
-    return f"{usage.prompt_tokens:,} prompt + {usage.completion_tokens:,} completion tokens"
 
 
 def _short(value: Any, size: int = 100) -> str:

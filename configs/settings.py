@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -18,7 +18,8 @@ MAX_OWN_WINDOW = 32768
 
 class _Table(BaseModel):
     # strict: a number in quotes is a mistake to be told, not a number.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # defer_build: the tree is built once, as a whole, and not each table on import and all of them again.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 DENIED_FAMILIES = "qwen deepseek glm yi internlm baichuan minicpm kimi hunyuan ernie bge gte"
@@ -46,7 +47,11 @@ class ServerSettings(_Table):
     first_token_timeout_s: Seconds = Field(
         default=300.0, description="Seconds from a request to its first token; loading the model counts."
     )
-    stall_timeout_s: Seconds = Field(default=60.0, description="Seconds between two tokens of a reply.")
+    stall_timeout_s: Seconds = Field(
+        default=60.0,
+        description="Seconds between two tokens of a reply. Where servers may hold a tool call back, the limit above "
+        "counts.",
+    )
     retry_patience_s: float = Field(
         default=120.0,
         ge=0,
@@ -63,6 +68,20 @@ class ServerSettings(_Table):
         return value.rstrip("/")
 
 
+Role = Literal["main", "planner", "coder", "reviewer", "sub_agent", "light"]
+Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ModelPrice(_Table):
+    """What a million tokens of one model cost, in any currency."""
+
+    prompt: Cost = Field(description="Tokens of prompts.")
+    completion: Cost = Field(description="Tokens of replies.")
+    cached: Cost | None = Field(
+        default=None, description="Tokens of prompts that the server had computed before. Not set: as prompt."
+    )
+
+
 class ModelSettings(_Table):
     """Which model plays which role, and how all of them are called."""
 
@@ -74,13 +93,31 @@ class ModelSettings(_Table):
     coder: str = Field(default="", description="Model of coders. Empty: main.")
     reviewer: str = Field(default="", description="Model of reviewers. Empty: main.")
     sub_agent: str = Field(default="", description="Model of sub-agents. Empty: main.")
-    light: str = Field(default="", description="Model of small side jobs (titles, summaries). Empty: main.")
+    light: str = Field(default="", description="Model of small side jobs (titles). Empty: main.")
+    titles: bool = Field(
+        default=True,
+        description="Whether the role light gives runs their titles, beside their work and never waited for. It is "
+        "asked only where it is a model of its own; else, and with false, a title is the beginning of the task.",
+    )
+    fallback: list[str] = Field(
+        default_factory=list,
+        description="Models that take over, in this order, from one that the server does not have or cannot load; "
+        "each is held to the same checks, and told. []: none, such a run ends or is paused.",
+    )
+    role_fallback: dict[Role, list[str]] = Field(
+        default_factory=dict,
+        description='Models that take over in single roles, in place of fallback: coder = ["MODEL"].',
+    )
     num_ctx: int = Field(
         default=0,
         ge=0,
         description=f"Window in tokens, prompt and reply together. 0: the model's own, at most {MAX_OWN_WINDOW}.",
     )
-    max_tokens: int = Field(default=4096, gt=0, description="Longest reply in tokens.")
+    max_tokens: int = Field(
+        default=4096,
+        gt=0,
+        description="Longest reply in tokens; in a window below 32768 at most a quarter of it.",
+    )
     temperature: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="Sampling temperature. 0: always the likeliest."
     )
@@ -96,10 +133,31 @@ class ModelSettings(_Table):
         description="Families of models that are not used in any role; what derives from them neither. [] denies "
         "none.",
     )
+    tool_profile: str = Field(
+        default="auto",
+        description="Names under which models are shown the tools. auto: those that a model's family knows, where "
+        "there is a profile of them. none: our own. Else the name of a profile (vibe) for every model.",
+    )
     preflight: bool = Field(
         default=True,
         description="Whether a run asks each model for one token first: is it loaded, with which window, on the GPU.",
     )
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        description='Prices of a million tokens by model, "*" = every other one, for those whose server counts: '
+        "{prompt = 0.2, cached = 0.05, completion = 0.6}. No price: no cost is shown. The tables of all layers count "
+        "together.",
+    )
+
+    def fallbacks_for(self, role: str) -> list[str]:
+        """Return the models that take over in a role, in order."""
+        return self.role_fallback.get(cast(Role, role), self.fallback)
+
+    def all_fallbacks(self) -> tuple[str, ...]:
+        """Return every model that takes over anywhere, each once."""
+        return tuple(
+            dict.fromkeys([*self.fallback, *(name for each in self.role_fallback.values() for name in each)])
+        )
 
     def for_role(self, role: str) -> str:
         """Return the model set for a role, else that of main; "" when neither is set.
@@ -116,7 +174,7 @@ class ModelSettings(_Table):
         return name or self.main
 
 
-ROLES = ("main", "planner", "coder", "reviewer", "sub_agent", "light")
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class EmbedSettings(_Table):
@@ -138,12 +196,48 @@ class ToolSettings(_Table):
     output_bytes: int = Field(
         default=16_384,
         ge=1024,
-        description="Bytes of a tool's output the model sees, head and tail; all of it is kept on disk.",
+        description="Bytes of one result of a tool that the model sees, in windows below 32768 in proportion less; "
+        "all of it is kept on disk.",
     )
     spawn_depth: int = Field(
         default=1, ge=0, description="How deep sub-agents may start sub-agents. 0: no sub-agents."
     )
     spawn_count: int = Field(default=8, ge=0, description="Sub-agents one agent may start. 0: none.")
+    background_jobs: int = Field(
+        default=4, ge=0, description="Commands that may run in the background of a run at the same time. 0: none."
+    )
+
+
+class MemorySettings(_Table):
+    """What agents are told at the start of every run."""
+
+    user_dir: str = Field(
+        default="~/.local-agent/memory",
+        description="Folder with your own notes (*.md) for agents of every project, from / or ~/ on; a project's "
+        "settings cannot move it. Empty: none.",
+    )
+    auto_bytes: int = Field(
+        default=4_000, ge=256, description="Bytes that .agent/memory/auto.md, which agents write, may have."
+    )
+
+    @field_validator("user_dir")
+    @classmethod
+    def _check_user_dir(cls, value: str) -> str:
+        if value and not value.startswith(("/", "~/")):
+            raise ValueError("the folder must be a path from / or ~/ on")
+        return value.rstrip("/")
+
+
+class ContextSettings(_Table):
+    """How conversations with models are kept within their windows."""
+
+    compact_at: float = Field(
+        default=0.7,
+        ge=0.3,
+        le=0.9,
+        description="Share of the window at which a conversation is made smaller: old results are shown short, else "
+        "the model sums up what is left out. Also when there is no room for the longest reply.",
+    )
 
 
 class LimitSettings(_Table):
@@ -210,7 +304,11 @@ class SandboxSettings(_Table):
         description="auto: the best that works here, bubblewrap or Landlock, else none and every command is asked. "
         "seatbelt is macOS's, and untested.",
     )
-    network: bool = Field(default=False, description="Whether every command may use the network.")
+    network: bool = Field(
+        default=False,
+        description="Whether every command may use the network; false: those that a rule network(...) or a graph "
+        "gives it to.",
+    )
     read_only: list[str] = Field(
         default_factory=list, description="Files and folders outside the workspace that commands may read."
     )
@@ -249,6 +347,10 @@ class RetrievalSettings(_Table):
 
     max_files: int = Field(default=20_000, gt=0, description="Files read at most.")
     max_file_bytes: int = Field(default=1_000_000, gt=0, description="Bytes above which a file is left out.")
+    private_addresses: bool = Field(
+        default=False,
+        description="Whether @https://... in a task may read from this machine and from private networks.",
+    )
 
 
 class Settings(_Table):
@@ -258,6 +360,10 @@ class Settings(_Table):
     models: ModelSettings = Field(default_factory=ModelSettings, description="Models and how they are called.")
     embed: EmbedSettings = Field(default_factory=EmbedSettings, description="Embeddings.")
     tools: ToolSettings = Field(default_factory=ToolSettings, description="Limits of tools.")
+    memory: MemorySettings = Field(default_factory=MemorySettings, description="What agents are told at the start.")
+    context: ContextSettings = Field(
+        default_factory=ContextSettings, description="How conversations are kept within their windows."
+    )
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Limits of runs.")
     snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings, description="Snapshots before commands.")
     sandbox: SandboxSettings = Field(default_factory=SandboxSettings, description="What confines commands.")
@@ -266,8 +372,9 @@ class Settings(_Table):
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description="Limits of reading.")
     permissions: dict[str, RuleDecision] = Field(
         default_factory=dict,
-        description='Rules for shell commands, "bash(npm run test:*)" = "allow", "ask" or "deny"; of several that '
-        "fit, deny wins, then ask. The tables of all layers count together.",
+        description='Rules for commands, "bash(npm run test:*)" = "allow", "ask" or "deny"; "network(npm ci:*)" for '
+        "those that have the network. Of several that fit, deny wins, then ask. The tables of all layers count "
+        "together, and graphs only add to them.",
     )
     verify: str | list[str] | None = Field(
         default=None,

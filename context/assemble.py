@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from ..core.hits import Hit, Source
+from ..core.hits import Hit, Source, hit_spans
 from ..core.messages import Message
 from ..core.ports import Retriever, TokenCounter
+from .attached import Attached
 from .blocks import Block, cut_to_tokens, hits_text, map_text
+from .memory import MemoryFile, fit_memory, lost_line, memory_text
 from .prompts import load_prompt
 
 
@@ -19,15 +21,12 @@ class Budget:
     repo_map: int = 1000
     code: int = 2000
     docs: int = 1000
-    memory: int = 1000
+    memory: int = 2000
+    mentions: int = 6000
 
-
-@dataclass(frozen=True, slots=True)
-class MemoryFile:
-    """A trusted memory file of the project (AGENTS.md and the like); `path` is what it is called to the model."""
-
-    path: str
-    text: str
+    def scaled(self, share: float) -> Budget:
+        """Return this share of every part."""
+        return Budget(*(int(getattr(self, each.name) * share) for each in fields(self)))
 
 
 def system_message() -> Message:
@@ -43,6 +42,7 @@ class TurnAssembler:
 
     Args:
         reminder: returns day, working directory and git state; read once for each first message.
+        tell: told in a line what of the memory does not fit into a budget.
     """
 
     def __init__(
@@ -51,26 +51,40 @@ class TurnAssembler:
         counter: TokenCounter,
         memory: Sequence[MemoryFile],
         reminder: Callable[[], str],
+        tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._retriever = retriever
         self.counter = counter
         self._memory = tuple(memory)
         self._reminder = reminder
+        self._tell = tell
+        self._attached = Attached()
+
+    def attach(self, attached: Attached) -> None:
+        """Take what the run's inputs mention; it stands in first messages from now on."""
+        self._attached = attached
 
     def first_message(self, role_text: str, task: str, budget: Budget, extra: Sequence[Block] = ()) -> Message:
         """Return the first user message. `task` is also the query of the map and of every search."""
         outlines, code = self._found(task, budget.repo_map, "map"), self._found(task, budget.code, "code")
+        mentioned = self._attached.fit(task, budget.mentions, self.counter)
+        code = [hit for hit in code if hit.path not in mentioned.whole]
         blocks = [
             Block("project_memory", self._memory_text(budget.memory)),
             Block("repo_map", map_text(outlines)),
             Block("code", hits_text(code)),
             Block("documents", hits_text(self._found(task, budget.docs, "docs"))),
+            *mentioned.blocks,
             *extra,
             Block("task", task),
             Block("reminder", self._reminder()),
         ]
         text = "\n\n".join([role_text, *(block.render() for block in blocks if block.text.strip())])
-        return Message("user", text, seen={hit.path: hit.doc_sha256 for hit in code})
+        seen = {hit.path: hit.doc_sha256 for hit in code}
+        # A file may have changed since it was indexed: then the passages are not of what is mentioned.
+        as_mentioned = [hit for hit in code if mentioned.seen.get(hit.path, hit.doc_sha256) == hit.doc_sha256]
+        spans = {**hit_spans(as_mentioned), **mentioned.spans}
+        return Message("user", text, seen={**seen, **mentioned.seen}, spans=spans)
 
     def cut(self, text: str, budget: int) -> str:
         """Return the text cut to whole lines within a token budget."""
@@ -87,5 +101,9 @@ class TurnAssembler:
         return hits
 
     def _memory_text(self, budget: int) -> str:
-        text = "\n\n".join(f"## {file.path}\n{file.text.strip()}" for file in self._memory)
-        return cut_to_tokens(text, budget, self.counter) if budget > 0 and text else ""
+        if budget <= 0:
+            return ""
+        fitted = fit_memory(self._memory, budget, self.counter)
+        if line := lost_line(fitted, budget):
+            self._tell(f"{line} `flow memory show` tells more.")
+        return memory_text(fitted)

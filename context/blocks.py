@@ -14,19 +14,28 @@ _UNSAFE = re.compile(
     r"\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
+_IN_QUOTES = str.maketrans({'"': "&quot;", "<": "&lt;", ">": "&gt;"})
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A named frame of text in the first message; `tag` is its mark, `text` may be empty (then it is left out)."""
+    """A named frame of text in the first message; `tag` is its mark, `text` may be empty (then it is left out).
+
+    Attributes:
+        name: which of several frames with this mark it is; "" = there is but one.
+    """
 
     tag: str
     text: str
+    name: str = ""
 
     def render(self) -> str:
         """Return the frame; a closing mark inside the text is defused and invisible characters are dropped."""
         closing = re.compile(rf"<(\s*/\s*{re.escape(self.tag)})", re.IGNORECASE)
         body = closing.sub(r"&lt;\1", _UNSAFE.sub("", self.text)).strip("\n")
-        return f"<{self.tag}>\n{body}\n</{self.tag}>"
+        name = " ".join(_UNSAFE.sub("", self.name).split()).translate(_IN_QUOTES)
+        mark = f'{self.tag} name="{name}"' if name else self.tag
+        return f"<{mark}>\n{body}\n</{self.tag}>"
 
 
 def hits_text(hits: Sequence[Hit]) -> str:
@@ -39,23 +48,30 @@ def map_text(hits: Sequence[Hit]) -> str:
     return "\n".join(hit.text.rstrip() for hit in hits)
 
 
-def cut_to_tokens(text: str, budget: int, counter: TokenCounter) -> str:
-    """Return the longest run of whole lines from the start within the budget, with a note of what is left out."""
+def cut_to_tokens(text: str, budget: int, counter: TokenCounter, *, keep_end: bool = False) -> str:
+    """Return the longest run of whole lines within the budget, with a note of what is left out.
+
+    Args:
+        keep_end: lines are kept from the end, not from the start.
+    """
     if counter.count(text) <= budget:
         return text
     lines = text.splitlines()
     low, high = 0, len(lines)
     while low < high:
         middle = (low + high + 1) // 2
-        if counter.count(_shortened(lines, middle)) <= budget:
+        if counter.count(_shortened(lines, middle, keep_end)) <= budget:
             low = middle
         else:
             high = middle - 1
-    return _shortened(lines, low)
+    return _shortened(lines, low, keep_end)
 
 
-def _shortened(lines: list[str], kept: int) -> str:
-    return "\n".join([*lines[:kept], f"[{len(lines) - kept} more lines left out]"])
+def _shortened(lines: list[str], kept: int, keep_end: bool) -> str:
+    left_out = len(lines) - kept
+    if keep_end:
+        return "\n".join([f"[{left_out} earlier lines left out]", *lines[left_out:]])
+    return "\n".join([*lines[:kept], f"[{left_out} more lines left out]"])
 
 
 def _place(hit: Hit) -> str:

@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 Category = Literal["read", "agent", "shell-safe", "edit", "shell", "outside-workspace", "network", "mcp"]
 """By how far an effect reaches, least first."""
-Review = Literal["", "inexact", "conflict"]
+Review = Literal["", "inexact", "conflict", "memory"]
+Spans = tuple[tuple[int, int], ...]
+"""Pieces of a file as (first line, last line), 1-indexed, inclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class ToolResult:
         full_output: blob id of the uncut output; "" when `text` is all of it.
         todos: the new to-do list when the call replaced it; None = untouched.
         seen: what `text` shows of files: SHA-256 hex of the whole content, by workspace-relative posix path.
+        spans: which lines of these contents it shows whole, where that is known.
     """
 
     text: str
@@ -36,6 +39,7 @@ class ToolResult:
     full_output: str = ""
     todos: tuple[dict[str, str], ...] | None = None
     seen: Mapping[str, str] = field(default_factory=dict)
+    spans: Mapping[str, Spans] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -46,6 +50,7 @@ class ToolResult:
             "full_output": self.full_output,
             "todos": None if self.todos is None else [dict(todo) for todo in self.todos],
             "seen": dict(self.seen),
+            "spans": spans_to_json(self.spans),
         }
 
     @staticmethod
@@ -59,7 +64,16 @@ class ToolResult:
             full_output=data["full_output"],
             todos=None if todos is None else tuple(todos),
             seen=data.get("seen", {}),
+            spans=spans_from_json(data.get("spans", {})),
         )
+
+
+def spans_to_json(spans: Mapping[str, Spans]) -> dict[str, list[list[int]]]:
+    return {path: [[first, last] for first, last in pieces] for path, pieces in spans.items()}
+
+
+def spans_from_json(data: Mapping[str, Any]) -> dict[str, Spans]:
+    return {path: tuple((first, last) for first, last in pieces) for path, pieces in data.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,8 @@ class FileWrite:
         post: the complete new content.
         summary: what the model is told once it is written.
         review: why a person should see it even where edits run unasked: "inexact" = the quoted place was recognised
-            by likeness; "conflict" = it replaces what somebody changed since the file was read; "" = no reason.
+            by likeness; "conflict" = it replaces what somebody changed since the file was read; "memory" = agents of
+            later runs are told it; "" = no reason.
         note: what a person reads above the diff; "" = nothing.
     """
 
@@ -92,18 +107,33 @@ class Command:
         argv: program and arguments; a shell line is ("bash", "-c", line).
         cwd: workspace-relative posix path, "." = the workspace itself.
         env: added to the scrubbed environment.
-        network: whether it may reach the network, where a sandbox can tell.
+        network: whether it has the network, where a sandbox can tell; None = as the settings say for all. Decided by
+            the effect runner, not by the tool that plans it.
         timeout_s: seconds until its process group is ended.
         category: "read" for commands built by us that only read, "shell-safe" for a model's line that the shell
             policy found to only read (its environment is part of that), else "shell" (or "edit" for a commit).
+        by_graph: True for a command that the graph file or a setting names (a shell node), so that no mode asks for
+            it; what a rule denies or asks for it is denied or asked for all the same.
+        read_only: absolute paths of existing files that it needs to read wherever they are, and can not change.
+        background: it is begun and not waited for; it ends with the run at the latest.
     """
 
     argv: tuple[str, ...]
     timeout_s: float
     cwd: str = "."
     env: Mapping[str, str] = field(default_factory=dict)
-    network: bool = False
+    network: bool | None = None
     category: Category = "shell"
+    by_graph: bool = False
+    read_only: tuple[str, ...] = ()
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopJob:
+    """End a command in the background; one that has ended stays as it is. `number`: of the job, in its run."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +151,7 @@ class Nothing:
     result: ToolResult
 
 
-Effect = FileWrite | Command | Spawn | Nothing
+Effect = FileWrite | Command | StopJob | Spawn | Nothing
 
 
 def effect_to_dict(effect: FileWrite | Command) -> dict[str, Any]:
@@ -139,6 +169,9 @@ def effect_to_dict(effect: FileWrite | Command) -> dict[str, Any]:
         "env": dict(effect.env),
         "network": effect.network,
         "category": effect.category,
+        "by_graph": effect.by_graph,
+        "read_only": list(effect.read_only),
+        "background": effect.background,
     }
 
 
@@ -151,4 +184,5 @@ def effect_from_dict(data: dict[str, Any], post: bytes = b"") -> FileWrite | Com
     fields = {name: value for name, value in data.items() if name != "kind"}
     if data["kind"] == "write":
         return FileWrite(post=post, **fields)
-    return Command(**{**fields, "argv": tuple(fields["argv"])})
+    # A command of an earlier version has no `read_only`.
+    return Command(**{**fields, "argv": tuple(fields["argv"]), "read_only": tuple(fields.get("read_only", ()))})

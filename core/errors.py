@@ -4,6 +4,13 @@
 any other exception is a bug and surfaces as one.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .messages import Usage
+
 
 class FlowError(Exception):
     """An error a person reads: what happened, and in `hint` what to do next ("" = nothing to add)."""
@@ -49,9 +56,25 @@ class LimitReached(FlowError):
 
 
 class ModelUnavailable(FlowError):
-    """The model server does not answer, or the model is not on it. The run can be resumed."""
+    """No model server, no such model on it, or replies that keep breaking. The run can be resumed."""
 
     exit_code = 5
+
+
+class ServerBusy(ModelUnavailable):
+    """The server is there, but loads its model or has too much to do: it can be waited for."""
+
+
+class ModelNotUsable(ModelUnavailable):
+    """The server works, but it does not have this model or cannot run it: another model may do.
+
+    Args:
+        model: its name, as it was asked for.
+    """
+
+    def __init__(self, message: str, *, model: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.model = model
 
 
 class GraphInvalid(FlowError):
@@ -79,7 +102,15 @@ class RunInterrupted(FlowError):
 
 
 class ModelFault(FlowError):
-    """The server answered, but not with a usable reply (error line, broken stream, no done_reason)."""
+    """The server answered whole, but not with a usable reply, or it refuses the request.
+
+    Args:
+        usage: what the reply cost all the same; None = the model wrote none, or it is counted already.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", usage: Usage | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.usage = usage
 
 
 class ReplyCut(ModelFault):

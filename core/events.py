@@ -11,18 +11,30 @@ from typing import Any, ClassVar, Literal
 
 EVENT_VERSION = 1
 
-Phase = Literal["retrieving", "waiting for model", "reading prompt", "generating", "running tool", "running command"]
-"""What goes on; of "reading prompt" the amount is a percentage, of the others it counts pieces."""
+Phase = Literal[
+    "retrieving",
+    "waiting for model",
+    "loading model",
+    "reading prompt",
+    "generating",
+    "waiting to ask again",
+    "running tool",
+    "running command",
+]
+"""What goes on; of "reading prompt" the amount is a percentage, of the others it counts pieces or attempts."""
 RunStatus = Literal["running", "waiting", "paused", "interrupted", "done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
+    """`model` is that of the role main, `models` those of all roles."""
+
     type: ClassVar[str] = "run_start"
     graph: str
     input: dict[str, Any]
     model: str
     resumed: bool = False
+    models: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,19 @@ class NodeFailed:
 
 @dataclass(frozen=True, slots=True)
 class ModelCalled:
-    """A finished model call. Token counts are the server's own; None = not reported."""
+    """A model call that was paid for. Counts, in tokens, and times are the server's own; None = not reported.
+
+    Attributes:
+        cached_tokens: those of the prompt that the server had computed before.
+        prefill_s, decode_s: seconds of reading the prompt and of writing the reply.
+        estimated_tokens: our estimate of what the server did not report: counts that are None, and attempts that
+            broke before a reply came whole.
+        kept: share (0..1) of the request before it in the same visit that stands unchanged at the front of this one;
+            None = there was none, the conversation was made smaller since, or another process sent it.
+        cost: by the setting models.prices, in its currency; None = the model has no price.
+        fault: "cut" at the output limit, "invalid" = its calls cannot be read, "broken" = it never came whole;
+            "" = the reply could be used.
+    """
 
     type: ClassVar[str] = "model_call"
     key: str
@@ -62,15 +86,58 @@ class ModelCalled:
     completion_tokens: int | None
     calls: tuple[str, ...] = ()
     text: str = ""
+    cached_tokens: int | None = None
+    prefill_s: float | None = None
+    decode_s: float | None = None
+    estimated_tokens: int = 0
+    cost: float | None = None
+    fault: str = ""
+    kept: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReplaced:
+    """Another model took over.
+
+    Attributes:
+        roles: what it works for now; exact tags that the graph names are among them.
+        reason: why the wanted model does not.
+    """
+
+    type: ClassVar[str] = "model_replaced"
+    wanted: str
+    model: str
+    roles: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRetried:
-    """A reply that could not be used; the same step is asked again."""
+    """A reply that did not come whole or could not be used; the same step is asked again."""
 
     type: ClassVar[str] = "model_retry"
     key: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """A conversation that filled its window was made smaller.
+
+    Attributes:
+        key: of the model call that it came before or was made by; after a kill the same may be told twice.
+        how: "results" = old results are shown short, "summary" = the model summed up what is left out, "window" = it
+            is left out without.
+        before_tokens, after_tokens: of the request, by our count.
+        left_out: messages that are not sent any more, in all.
+    """
+
+    type: ClassVar[str] = "compacted"
+    key: str
+    how: Literal["results", "summary", "window"]
+    before_tokens: int
+    after_tokens: int
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +233,9 @@ Event = (
     | NodeEnded
     | NodeFailed
     | ModelCalled
+    | ModelReplaced
     | ModelRetried
+    | Compacted
     | ToolStarted
     | ToolEnded
     | Decided

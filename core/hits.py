@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from .effects import Spans
 
 Source = Literal["map", "code", "docs"]
 
@@ -33,3 +36,11 @@ class Hit:
     score: float
     source: Source
     doc_sha256: str
+
+
+def hit_spans(hits: Sequence[Hit]) -> dict[str, Spans]:
+    """Return which lines the passages show, by path."""
+    spans: dict[str, Spans] = {}
+    for hit in hits:
+        spans[hit.path] = (*spans.get(hit.path, ()), (hit.start_line, hit.end_line))
+    return spans

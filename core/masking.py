@@ -279,5 +279,5 @@ def _unknown(placeholder: str, path: str, ambiguous: bool) -> str:
         return f"{placeholder} stands for more than one secret of {path}. Leave its line as it is."
     return (
         f"{placeholder} stands for a secret that is not in {path}, and a secret is not moved to another file. "
-        "Keep placeholders as read_file shows them, and let the program read the secret from where it is."
+        "Keep placeholders as they are shown, and let the program read the secret from where it is."
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .effects import Spans, spans_from_json, spans_to_json
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -34,6 +36,8 @@ class Message:
         call_id, tool_name: of a tool message, the call it answers; "" otherwise.
         thinking: the model's reasoning, kept for the record and never sent back.
         seen: what the content shows of files, as in ToolResult; never sent.
+        spans: which lines of them, as in ToolResult; what is not in `seen` any more does not count here either.
+        output: blob id of the whole of what the content shows cut; "" = it is not cut.
     """
 
     role: Role
@@ -43,17 +47,21 @@ class Message:
     tool_name: str = ""
     thinking: str = ""
     seen: Mapping[str, str] = field(default_factory=dict)
+    spans: Mapping[str, Spans] = field(default_factory=dict)
+    output: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form kept in checkpoints; empty fields are left out."""
         data: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.calls:
             data["calls"] = [call.to_dict() for call in self.calls]
-        for name in ("call_id", "tool_name", "thinking"):
+        for name in ("call_id", "tool_name", "thinking", "output"):
             if value := getattr(self, name):
                 data[name] = value
         if self.seen:
             data["seen"] = dict(self.seen)
+        if self.spans:
+            data["spans"] = spans_to_json(self.spans)
         return data
 
     @staticmethod
@@ -66,6 +74,8 @@ class Message:
             tool_name=data.get("tool_name", ""),
             thinking=data.get("thinking", ""),
             seen=data.get("seen", {}),
+            spans=spans_from_json(data.get("spans", {})),
+            output=data.get("output", ""),
         )
 
 
@@ -106,6 +116,7 @@ class ModelRequest:
         max_tokens: output cap in tokens.
         described: tools the conversation was about and that may not be called now. A model whose tools stand in its
             prompt goes on reading of them, so that the prompt keeps its beginning.
+        profile: tool profile whose names the tools and calls have, for the record; "" = our own names.
     """
 
     messages: tuple[Message, ...]
@@ -114,6 +125,7 @@ class ModelRequest:
     schema: dict[str, Any] | None = None
     max_tokens: int = 4096
     described: tuple[ToolDef, ...] = ()
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)

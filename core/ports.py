@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from .background import BackgroundJob
 from .effects import Command, Effect, FileWrite, ToolResult
 from .events import Decided, Event, Phase
 from .hits import Hit, Source
@@ -22,6 +24,18 @@ class TokenCounter(Protocol):
         ...
 
 
+class OnProgress(Protocol):
+    """Is told how a model call gets on."""
+
+    def __call__(self, phase: Phase, amount: int, fault: str = "") -> None:
+        """Take the phase and its amount; see core.events.Phase.
+
+        Args:
+            fault: why the server is asked again; "" = it is not, or for the same reason as the last time.
+        """
+        ...
+
+
 class ChatModel(Protocol):
     """One model on one server at one window size."""
 
@@ -29,17 +43,18 @@ class ChatModel(Protocol):
     window: int
     """Tokens of prompt and output together."""
 
-    async def complete(self, request: ModelRequest, on_progress: Callable[[Phase, int], None]) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_progress: OnProgress) -> ModelReply:
         """Return a complete reply.
 
         Args:
-            on_progress: called with the phase and the pieces of output received so far.
+            on_progress: called at each sign of life, and before the server is asked again.
 
         Raises:
-            ModelUnavailable: no server, or the model is not on it.
+            ModelUnavailable: no server, no such model on it, or replies that keep breaking.
+            LimitReached: the request did not fit the server's window.
             ReplyCut: the output limit ended the reply.
             ReplyInvalid: the reply's tool calls are not readable.
-            ModelFault: any other broken reply.
+            ModelFault: the server refuses the request, or ended the reply for a reason that is not known.
         """
         ...
 
@@ -80,6 +95,22 @@ class CommandOutcome:
     ended: bool = True
 
 
+class Jobs(Protocol):
+    """What runs in the background of a run."""
+
+    def all(self) -> list[BackgroundJob]:
+        """Return all of them, also those that have ended, by number."""
+        ...
+
+    def told(self, number: int) -> str:
+        """Return a job's state and the end of its output, for the model.
+
+        Raises:
+            ToolError: there is no such job.
+        """
+        ...
+
+
 class Sandbox(Protocol):
     """Runs commands under whatever confinement this machine offers."""
 
@@ -97,6 +128,16 @@ class Sandbox(Protocol):
         Raises:
             ToolError: the program or its working directory is not to be had.
             FlowError: the job's folder can not be written.
+        """
+        ...
+
+    async def start(self, command: Command, workspace: Path, job: Path) -> None:
+        """Begin a command in the background unless it was begun before, confined alike; do not wait for it.
+
+        It goes on when this process is killed, and is found by its job.
+
+        Raises:
+            ToolError, FlowError: as `run`.
         """
         ...
 
@@ -182,6 +223,18 @@ class Owned:
     others: tuple[str, ...] = ()
 
 
+class HookTrust(Protocol):
+    """Which of a repository's git hooks may run."""
+
+    def covers(self, file: Path, content: bytes) -> bool:
+        """True when these bytes, just read from this file, are what a person trusted."""
+        ...
+
+    def left_out(self, hooks: Sequence[str]) -> None:
+        """Tell a person, once for the same ones, that commits are made without these hooks."""
+        ...
+
+
 class Changes(Protocol):
     """What this run changed in the workspace."""
 
@@ -215,8 +268,11 @@ class EventSink(Protocol):
 
 
 class Spawner(Protocol):
-    async def spawn(self, parent: str, call_id: str, task: str, tools: Sequence[str]) -> str:
+    async def spawn(self, parent: str, call_id: str, task: str, tools: Sequence[str], effects: EffectRunner) -> str:
         """Run a sub-agent and return its final report.
+
+        Args:
+            effects: the parent's, so that the sub-agent is held to the same rules.
 
         Raises:
             ToolError: depth or count is used up, or a tool is not to be had.
@@ -231,6 +287,25 @@ Ask = Callable[[Question], Answer]
 class EffectRunner(Protocol):
     """The one place where effects happen: asks, journals, applies."""
 
+    def within(
+        self, permissions: Mapping[str, Literal["allow", "ask", "deny"]], network: bool | None
+    ) -> EffectRunner:
+        """Return this runner held to more rules about commands, of a graph or a node; all else stays the same.
+
+        Args:
+            network: what it says of the network; None = nothing.
+        """
+        ...
+
+    def showing(self, output_bytes: int, reader: str) -> EffectRunner:
+        """Return this runner with another limit for what commands print.
+
+        Args:
+            output_bytes: that the model reads, head and tail.
+            reader: what reads the whole of it, as in tools.output.OutputLimit.
+        """
+        ...
+
     async def run(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> ToolResult: ...
 
     async def recover(self, ref: CallRef, ask: Ask) -> ToolResult | None:
@@ -239,6 +314,20 @@ class EffectRunner(Protocol):
         To be asked before the call is planned, since a plan against a tree that already holds it would be wrong.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCall:
+    """What a model call will use at most, in tokens.
+
+    Attributes:
+        prompt_tokens: never below what will be counted.
+        max_tokens: output cap.
+    """
+
+    model: str
+    prompt_tokens: int
+    max_tokens: int
 
 
 class StepGate(Protocol):
@@ -262,13 +351,25 @@ class StepGate(Protocol):
         """
         ...
 
-    def before_model_call(self, node: str, key: str = "") -> None:
-        """Return when the call may be made; one that was made and counted before a kill may, whatever is used up.
+    def bound(self, visit: str, tokens: int) -> None:
+        """Let a visit and its sub-agents use no more than so many tokens in all."""
+        ...
+
+    def calls_left(self, visit: str, planned: PlannedCall) -> int | None:
+        """Return how many more such calls the budgets hold, each with a short answer; None = no budget is set."""
+        ...
+
+    def model_call(self, visit: str, planned: PlannedCall, key: str = "") -> AbstractAsyncContextManager[int]:
+        """Return a block in which the call may be made; it gives the output cap, which is lowered to what is left.
+
+        What the call may use is set aside until the block ends: calls side by side do not pass a limit together. One
+        that was made and counted before a kill may be made, whatever is used up.
 
         Args:
+            visit: the visit's label.
             key: name of the call; "" = it has none.
 
         Raises:
-            LimitReached, WallTimeReached.
+            LimitReached: what is left does not hold the prompt and an answer of some length. WallTimeReached.
         """
         ...

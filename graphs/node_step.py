@@ -62,6 +62,24 @@ class NodeStep:
         ended = self._router.is_last(self._node.name, applied(self._spec, state, update))
         return {**update, "ended": ended}
 
+    def first_call(self, state: State) -> NodeCall | None:
+        """Return the call that the node begins the graph with, its start told; None = that is not known beforehand.
+
+        Raises:
+            FlowError: a limit is reached, or a template has a fault.
+        """
+        node = self._node
+        if node.condition is not None or node.each is not None:
+            return None
+        path, visit = _path(node.name, state, ""), 1
+        self._tell_start(f"{path}#{visit}", visit)
+        names = self._facts.names(state["input"], state_values(self._spec, state))
+        return self._call(path, visit, self._fields(names), None, state)
+
+    def call_with(self, fields: dict[str, Any], state: State) -> NodeCall:
+        """Return the call of a first visit with these fields; nothing is told or counted of it."""
+        return self._call(_path(self._node.name, state, ""), 1, fields, None, state)
+
     async def _update(self, state: State) -> Update:
         node = self._node
         cursor = state.get("cursor", {}).get(node.name)
@@ -103,14 +121,13 @@ class NodeStep:
 
     async def _visit(self, state: State, visit: int, names: dict[str, Any], item: Any, item_name: str) -> Update:
         node, events = self._node, self._deps.events
-        path = f"{state['path']}/{node.name}" if state.get("path") else node.name
-        path = f"{path}[{item_name}]" if item_name else path
+        path = _path(node.name, state, item_name)
         label = f"{path}#{visit}"
-        if self._deps.gate.before_node(label):
-            events.emit(label, NodeStarted(node.type, visit))
+        self._tell_start(label, visit)
         started = time.monotonic()
         try:
-            result = self._fitted(path, await self._run(self._call(path, visit, names, item, state), self._deps))
+            call = self._call(path, visit, self._fields(names), item, state)
+            result = self._fitted(path, await self._run(call, self._deps))
         except _PAUSES:
             raise
         except FlowError as err:
@@ -120,6 +137,11 @@ class NodeStep:
             return {**self._value_written({"error": err.message}, writes=False), "diverted": {node.name: True}}
         events.emit(label, NodeEnded(visit, time.monotonic() - started, result.summary))
         return self._result_written(result, path, state)
+
+    def _tell_start(self, label: str, visit: int) -> None:
+        """Tell that a visit starts, once since the run was started or resumed; raises what the limits refuse."""
+        if self._deps.gate.before_node(label):
+            self._deps.events.emit(label, NodeStarted(self._node.type, visit))
 
     def _fitted(self, path: str, result: NodeResult) -> NodeResult:
         """Return the result with its values as their state keys take them.
@@ -142,7 +164,7 @@ class NodeStep:
         except ValueError as err:
             raise RunFailed(f"{path}: the value for state {name!r} {err}.") from err
 
-    def _call(self, path: str, visit: int, names: dict[str, Any], item: Any, state: State) -> NodeCall:
+    def _call(self, path: str, visit: int, fields: dict[str, Any], item: Any, state: State) -> NodeCall:
         node = self._node
         histories = state.get("histories", {}).get(path, []) if node.history == "continue" else []
         schema = node.output.schema
@@ -150,13 +172,14 @@ class NodeStep:
             path=path,
             visit=visit,
             kind=node.type,
-            fields=self._fields(names),
+            fields=fields,
             tools=node.tools,
             model=node.model or None,
             budget=node.budget or None,
             schema=SCHEMAS[schema] if isinstance(schema, str) and node.type in MODEL_NODES else None,
             history=tuple(Message.from_dict(message) for message in histories),
             model_calls=node.limits.model_calls or 0,
+            tokens=node.limits.tokens or 0,
             timeout_s=node.timeout_s,
             item=item if item is not None else state["input"].get("step"),
         )
@@ -220,6 +243,11 @@ class NodeStep:
         if node.output.to and writes:
             update[STATE_PREFIX + node.output.to] = written(self._spec.state[node.output.to], value)
         return update
+
+
+def _path(name: str, state: State, item_name: str) -> str:
+    path = f"{state['path']}/{name}" if state.get("path") else name
+    return f"{path}[{item_name}]" if item_name else path
 
 
 def _item_names(items: list[Any]) -> list[str]:

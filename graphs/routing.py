@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from langgraph.graph import END as LANGGRAPH_END
+from langgraph.constants import END as LANGGRAPH_END
 
 from ..core.errors import RunFailed
 from .channels import state_values

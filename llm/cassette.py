@@ -64,7 +64,8 @@ class _Record(_Stored):
 
     `kept` messages of the node visit's record before this one stand unchanged in front of `messages`, so that a file
     grows with the conversation and not with its square. `digest` is of all of them; None = not compared.
-    `paths`: the reply held the workspace's path, now a placeholder. `wire`: the API that a replay speaks.
+    `paths`: the reply held the workspace's path, now a placeholder. `wire`: the API that a replay speaks. `profile`:
+    the tool profile whose names the calls have; "" = they have our own.
     """
 
     v: Literal[1]
@@ -78,6 +79,7 @@ class _Record(_Stored):
     schema_: Any = Field(default=None, alias="schema")
     paths: bool = False
     wire: Wire = "ollama"
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class Recorder:
         """Append one call.
 
         Args:
-            body: the chat request as it was sent, in the form of Ollama's API.
+            body: the chat request as it was sent, in the form of Ollama's API; a `profile` beside it is kept too.
             parts: the parts of the reply's stream, in that form.
         """
         messages = comparable(body.get("messages") or [], self._normalise)
@@ -148,6 +150,8 @@ class Recorder:
         }
         if body.get("format"):
             line["schema"] = body["format"]
+        if body.get("profile"):
+            line["profile"] = body["profile"]
         if reply != storable_parts(parts, Normaliser(secrets=self._normalise.secrets)):
             line["paths"] = True
         return line
@@ -191,6 +195,11 @@ class Cassette:
     def wire(self) -> Wire:
         """The API that the recorded model was called over; that of the first call when they differ."""
         return next((entry.record.wire for entry in self._entries.values()), "ollama")
+
+    @property
+    def profiles(self) -> dict[str, str]:
+        """Tool profile by key, of the calls that had one."""
+        return {key: entry.record.profile for key, entry in self._entries.items() if entry.record.profile}
 
     def answers(self, normalise: Normaliser) -> Answers:
         """Return answers for the in-package server.

@@ -16,6 +16,8 @@ _VOLATILE = (
     (re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b"), "<clock>"),
     (re.compile(r"\b\d+(?:\.\d+)?\s?(?:ns|us|µs|ms|s|secs?|seconds?|minutes?)\b"), "<duration>"),
     (re.compile(r"\b0x[0-9a-fA-F]{6,16}\b"), "<address>"),
+    # What is left of a budget depends on limits and on what runs side by side.
+    (re.compile(r"\n\n<reminder>\nBudget: [^\n]*\n</reminder>|\nBudget: [^\n]*(?=\n</reminder>)"), ""),
     # With a digit somewhere: a word such as "defaced" is no id.
     (re.compile(r"\b(?=[a-f]*[0-9])[0-9a-f]{7,64}\b"), "<id>"),
 )

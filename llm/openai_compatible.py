@@ -6,7 +6,6 @@ servers add to OpenAI's API (thinking, progress of the prompt, timings).
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -17,13 +16,16 @@ import httpx
 
 from ..core.errors import ReplyInvalid
 from ..core.messages import ModelReply, ModelRequest
+from ..core.ports import OnProgress
 from .attempts import ask_until_whole
 from .cassette import Recorder
-from .faults import BrokenStream, Refused, Silence, Verdict, check_url, error_text, judge, said_error
-from .ollama import Progress, call_headers, http_options
+from .faults import BrokenStream, Patience, Refused, Silence, Verdict, check_url, error_text, judge, said_error
+from .ollama import call_headers, http_options
 from .openai_wire import Assembly, as_ollama, plain_messages, request_body
+from .prompt_cut import CutWatch
 from .roles import RoleGrammar, check_roles
 from .servers import ServerKind
+from .timely import Silences, timely
 from .tools_in_text import with_tools_in_text
 from .whole_reply import call_arguments, call_fault, check_usable, tool_call, whole_reply
 
@@ -85,9 +87,9 @@ class OpenAIChat:
         self._tools_in_text = tools_in_text
         self._temperature = temperature
         self._think = think
-        self._first_token_timeout_s = first_token_timeout_s
-        self._stall_timeout_s = stall_timeout_s
-        self._retry_patience_s = retry_patience_s
+        self._silences = Silences(first_token_timeout_s, stall_timeout_s)
+        self._cuts = CutWatch(window)
+        self._patience = Patience(first_token_timeout_s, connect_timeout_s, retry_patience_s)
         self._recorder = recorder
         self._tag_calls = tag_calls
         self._http = httpx.AsyncClient(
@@ -96,19 +98,38 @@ class OpenAIChat:
             **http_options(url, httpx.Timeout(None, connect=connect_timeout_s)),
         )
 
-    async def complete(self, request: ModelRequest, on_progress: Progress) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_progress: OnProgress) -> ModelReply:
         """Return a complete reply; see core.ports.ChatModel.
 
         The ids of its calls are made of the request's turn and the call's place: "t3.0".
 
         Raises:
             CassetteMismatch: the replayed request is not the recorded one.
+            LimitReached: the server cut the prompt.
             ValueError: the conversation breaks the order of roles, or schema and tools are given together.
         """
         check_roles(request.messages)
         if request.schema is not None and request.tools:
             raise ValueError("schema and tools in one request: the server would return no tool calls")
-        body = request_body(
+        body = self._body(request)
+        headers = call_headers(request.key) if self._tag_calls else {}
+        reply = await ask_until_whole(
+            lambda: _Exchange(body, headers),
+            lambda exchange: self._attempt(request, exchange, on_progress),
+            lambda err, exchange: self._judged(err, exchange, request),
+            self._patience,
+            on_progress,
+        )
+        if not self._tag_calls:
+            await self._cuts.check(request, reply.usage.prompt_tokens, self._count_prompt)
+        return reply
+
+    async def aclose(self) -> None:
+        """Close the connections to the server."""
+        await self._http.aclose()
+
+    def _body(self, request: ModelRequest) -> dict[str, Any]:
+        return request_body(
             with_tools_in_text(request) if self._tools_in_text else request,
             model=self.name,
             kind=self._kind,
@@ -116,17 +137,14 @@ class OpenAIChat:
             temperature=self._temperature,
             think=self._think,
         )
-        headers = call_headers(request.key) if self._tag_calls else {}
-        return await ask_until_whole(
-            lambda: _Exchange(body, headers),
-            lambda exchange: self._attempt(request, exchange, on_progress),
-            lambda err, exchange: self._judged(err, exchange, request),
-            self._retry_patience_s,
-        )
 
-    async def aclose(self) -> None:
-        """Close the connections to the server."""
-        await self._http.aclose()
+    async def _count_prompt(self, request: ModelRequest) -> int | None:
+        """Return the server's count of a prompt, whatever it replies; None = it does not tell."""
+        exchange = _Exchange(self._body(request), {})
+        async with aclosing(self._timely_events(exchange, request)) as events:
+            async for event in events:
+                exchange.assembly.take(event)
+        return whole_reply("", (), exchange.assembly.parts()).usage.prompt_tokens
 
     def _judged(self, err: Exception, exchange: _Exchange, request: ModelRequest) -> Verdict:
         verdict = judge(err, url=self._url, model=self.name, replaying=self._tag_calls, kind=self._kind)
@@ -135,10 +153,10 @@ class OpenAIChat:
             self._record(request, exchange, [{"error": str(err)}])
         return verdict
 
-    async def _attempt(self, request: ModelRequest, exchange: _Exchange, on_progress: Progress) -> ModelReply:
+    async def _attempt(self, request: ModelRequest, exchange: _Exchange, on_progress: OnProgress) -> ModelReply:
         assembly = exchange.assembly
         on_progress("waiting for model", 0)
-        async with aclosing(self._timely_events(exchange, holds_back=bool(request.tools))) as events:
+        async with aclosing(self._timely_events(exchange, request)) as events:
             async for event in events:
                 assembly.take(event)
                 percent = assembly.progress(event)
@@ -148,27 +166,26 @@ class OpenAIChat:
                     on_progress("generating", assembly.pieces)
         parts = assembly.parts()
         self._record(request, exchange, parts)
-        return _read_whole(parts, request)
+        reply = _read_whole(parts, request)
+        self._silences.learn(reply.usage)
+        return reply
 
-    async def _timely_events(self, exchange: _Exchange, *, holds_back: bool) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the stream's events; Silence when one takes too long.
+    async def _timely_events(
+        self, exchange: _Exchange, request: ModelRequest
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the stream's events; see timely for what ends it."""
+        holds_back, most = bool(request.tools), request.max_tokens
 
-        Args:
-            holds_back: some servers send nothing of a tool call until it is complete.
-        """
-        limit_s = self._first_token_timeout_s
-        async with aclosing(self._events(exchange)) as events:
-            while True:
-                try:
-                    async with asyncio.timeout(limit_s):
-                        event = await anext(events)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError as err:
-                    raise Silence(f"it sent nothing for {limit_s:g} s") from err
+        def allowed() -> Silence:
+            began = exchange.assembly.pieces > 0
+            return self._silences.allowed(began=began, holds_back=holds_back, max_tokens=most)
+
+        async with (
+            aclosing(self._events(exchange)) as events,
+            aclosing(timely(events, allowed, most)) as watched,
+        ):
+            async for event in watched:
                 yield event
-                began = exchange.assembly.pieces and not holds_back
-                limit_s = self._stall_timeout_s if began else self._first_token_timeout_s
 
     async def _events(self, exchange: _Exchange) -> AsyncGenerator[dict[str, Any], None]:
         sent = self._http.stream("POST", "chat/completions", json=exchange.body, headers=exchange.headers)
@@ -185,8 +202,8 @@ class OpenAIChat:
 
     def _record(self, request: ModelRequest, exchange: _Exchange, parts: list[dict[str, Any]]) -> None:
         if self._recorder is not None:
-            body = {**as_ollama(exchange.body), "messages": plain_messages(request.messages)}
-            self._recorder.record(request.key, body, parts, "openai")
+            told = {"messages": plain_messages(request.messages), "profile": request.profile}
+            self._recorder.record(request.key, {**as_ollama(exchange.body), **told}, parts, "openai")
 
 
 def api_base(url: str) -> str:
@@ -198,6 +215,9 @@ async def sse_data(response: httpx.Response) -> AsyncIterator[str]:
     """Yield the data of server-sent events; comments, names of events and empty lines are skipped.
 
     llama-server wrote errors under the field "error" once, which counts as data here.
+
+    Raises:
+        BrokenStream: a line is nothing of that; what it should have brought would be missing in the reply.
     """
     rest = b""
     async for data in response.aiter_bytes():
@@ -210,8 +230,10 @@ async def sse_data(response: httpx.Response) -> AsyncIterator[str]:
 
 
 def _field(line: bytes) -> str:
-    name, colon, value = line.decode("utf-8", "replace").partition(":")
-    return value.strip() if colon and name in ("data", "error") else ""
+    name, _, value = line.decode("utf-8", "replace").strip().partition(":")
+    if name not in ("data", "error", "event", "id", "retry", ""):
+        raise BrokenStream(f"a line is none of an event stream ({line[:80]!r})")
+    return value.strip() if name in ("data", "error") else ""
 
 
 def _event(data: str) -> dict[str, Any]:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..core.messages import Message
+from ..context.view import View, viewed
 from ..core.schemas import Change
 from .agent_task import AgentOutcome, AgentTask
 from .changed import changed_between, changed_contents
 from .deps import NodeDeps
+from .opening import FIRST
 
 
 async def run_agent(task: AgentTask, deps: NodeDeps) -> AgentOutcome:
     """Return the outcome of the visit; inside a run it goes on from its own checkpoint after a kill."""
     from .agent_loop import AgentLoop
 
-    state: dict[str, Any] = (
-        await AgentLoop(task, deps).compiled().ainvoke({"pending": []}, {"recursion_limit": 10_000})
-    )
+    loop = deps.opened.pop(task.label, None)
+    if loop is None or not loop.is_of(task):
+        loop = AgentLoop(task, deps)
+    state: dict[str, Any] = await loop.compiled().ainvoke(FIRST, {"recursion_limit": 10_000})
     now = await asyncio.to_thread(changed_contents, deps)
     return AgentOutcome(
         text=state["final"],
         value=state["value"],
         files=changed_between(state["files_before"], now),
-        messages=tuple(Message.from_dict(message) for message in state["messages"]),
+        messages=tuple(viewed(state["messages"], View.from_dict(state.get("view")))),
     )
 
 

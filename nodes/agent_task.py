@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -30,6 +31,7 @@ class AgentTask:
         schema: what the final answer must follow; None = free text.
         history: an earlier visit's conversation to go on from; () = a fresh context.
         model_calls: at most this many model calls; 0 = the setting's number.
+        tokens: at most this many, those of sub-agents included; 0 = no limit of its own.
     """
 
     path: str
@@ -42,6 +44,7 @@ class AgentTask:
     schema: type[BaseModel] | None = None
     history: tuple[Message, ...] = ()
     model_calls: int = 0
+    tokens: int = 0
     system: Message = field(default_factory=system_message)
 
     @property
@@ -52,6 +55,10 @@ class AgentTask:
     @property
     def preset(self) -> Role:
         return ROLES[self.role]
+
+    def own(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the stored messages of this visit, without those of the visits it goes on from."""
+        return messages[len(self.history) :]
 
     def toolset(self, specs: Mapping[str, ToolSpec]) -> dict[str, ToolSpec]:
         """Return the tools of this agent in their given order.
@@ -69,7 +76,7 @@ class AgentOutcome:
     Attributes:
         value: the structured answer as JSON data, or the final text.
         files: files it changed, workspace-relative, sorted.
-        messages: the whole conversation, for a visit that goes on from it.
+        messages: the conversation as it was sent last, with its end, for a visit that goes on from it.
     """
 
     text: str

@@ -26,6 +26,7 @@ def agent_task(call: NodeCall) -> AgentTask:
         schema=call.schema or role.schema,
         history=call.history,
         model_calls=call.model_calls,
+        tokens=call.tokens,
     )
 
 

@@ -25,6 +25,7 @@ class NodeCall:
         tools, model, budget, schema: None = what the type presets.
         history: conversation of the visit before, when the node continues it; () = fresh.
         model_calls: bound for an agent; 0 = the setting's number.
+        tokens: bound for an agent and its sub-agents; 0 = none.
         timeout_s: bound for a command; None = the type's own.
         item: the item of an `each`, or the graph's input named `step`; names the step of a Change. None = no item.
     """
@@ -39,6 +40,7 @@ class NodeCall:
     schema: type[BaseModel] | None = None
     history: tuple[Message, ...] = ()
     model_calls: int = 0
+    tokens: int = 0
     timeout_s: float | None = None
     item: Any = None
 
@@ -98,4 +100,5 @@ def budget_of(preset: Budget, wanted: Mapping[str, int] | None) -> Budget:
         code=wanted.get("code", preset.code),
         docs=wanted.get("docs", preset.docs),
         memory=wanted.get("memory", preset.memory),
+        mentions=wanted.get("mentions", preset.mentions),
     )

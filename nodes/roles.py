@@ -10,30 +10,33 @@ from pydantic import BaseModel
 
 from ..context.assemble import Budget, TurnAssembler
 from ..context.blocks import Block
-from ..context.prompts import fill, load_prompt
+from ..context.prompts import fill, load_prompt, slots
 from ..core.ports import Changes
 from ..core.schemas import Plan, Review
+from ..core.tool_names import OWN_NAMES, ToolNames
 from ..llm.structured import schema_text
+from ..tools.registry import TOOLS
 
 READ_TOOLS = ("read_file", "grep", "glob")
 CODER_TOOLS = ("read_file", "edit_file", "write_file", "bash", "grep", "glob", "spawn_agent")
 
 _DIFF_TOKENS = 6000
 
-Extra = Callable[[Changes, TurnAssembler], list[Block]]
+Extra = Callable[[Changes, TurnAssembler, float], list[Block]]
+"""Makes blocks; the number is the share of its budget that each part gets in the window."""
 
 
-def _nothing(changes: Changes, assembler: TurnAssembler) -> list[Block]:
+def _nothing(changes: Changes, assembler: TurnAssembler, share: float) -> list[Block]:
     return []
 
 
-def _changed_files(changes: Changes, assembler: TurnAssembler) -> list[Block]:
+def _changed_files(changes: Changes, assembler: TurnAssembler, share: float) -> list[Block]:
     return [Block("changed_so_far", "\n".join(changes.files()))]
 
 
-def _diff(changes: Changes, assembler: TurnAssembler) -> list[Block]:
+def _diff(changes: Changes, assembler: TurnAssembler, share: float) -> list[Block]:
     diff = changes.diff() or "(nothing was changed)"
-    return [Block("diff", assembler.cut(diff, _DIFF_TOKENS))]
+    return [Block("diff", assembler.cut(diff, int(_DIFF_TOKENS * share)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,19 @@ class Role:
     budget: Budget = field(default_factory=Budget)
     extra: Extra = _nothing
 
-    def text(self, schema: type[BaseModel] | None) -> str:
-        """Return the role's text with the schema that the final answer must follow; None = free text."""
+    def text(self, schema: type[BaseModel] | None, names: ToolNames = OWN_NAMES) -> str:
+        """Return the role's text.
+
+        Args:
+            schema: what the final answer must follow; None = free text.
+            names: what the tools are called that the text speaks of, as $NAME.
+        """
         text = load_prompt("nodes", self.prompt)
+        values = {name: names.tool(name) for name in slots(text) if name in TOOLS}
         if schema is None:
-            return text
+            return fill(text, **values)
         with_place = text if "$schema" in text else f"{text}\n{load_prompt('nodes', 'answer')}"
-        return fill(with_place, schema=schema_text(schema))
+        return fill(with_place, schema=schema_text(schema), **values)
 
 
 ROLES: Mapping[str, Role] = MappingProxyType(

@@ -11,7 +11,7 @@ from ..core.effects import Command, ToolResult
 from ..core.errors import RunFailed, UsageError
 from ..core.events import ToolEnded, ToolStarted
 from ..core.ports import CallRef
-from .agent_loop import ask_person
+from .asking import ask_person
 from .call import NodeCall, NodeResult, attempts
 from .deps import NodeDeps
 
@@ -30,7 +30,8 @@ async def run_shell(call: NodeCall, deps: NodeDeps) -> NodeResult:
     deps.events.progress(call.label, "running command")
     started = time.monotonic()
     # Category "read": the person who wrote the graph or the setting has already decided that it may run.
-    command = Command(argv, call.timeout_s or DEFAULT_TIMEOUT_S, env=call.fields.get("env") or {}, category="read")
+    timeout_s, env = call.timeout_s or DEFAULT_TIMEOUT_S, call.fields.get("env") or {}
+    command = Command(argv, timeout_s, env=env, category="read", by_graph=True)
     result = await _result(call, command, deps)
     seconds = time.monotonic() - started
     deps.events.emit(

@@ -13,7 +13,7 @@ from ..core.questions import Answer, Question
 from ..core.tool import ToolContext
 from ..tools.calls import run_call
 from ..tools.masked import masked_question
-from .agent_loop import ask_person
+from .asking import ask_person
 from .call import Failure, NodeCall, NodeResult, attempts
 from .deps import NodeDeps
 from .values import fitted
@@ -24,7 +24,13 @@ async def run_tool(call: NodeCall, deps: NodeDeps) -> NodeResult:
     toolbox = deps.toolbox
     name = str(call.fields["call"])
     context = ToolContext(
-        toolbox.workspace, toolbox.blobs, toolbox.retriever, changes=deps.changes, secrets=toolbox.secrets
+        toolbox.workspace,
+        toolbox.blobs,
+        toolbox.retriever,
+        changes=deps.changes,
+        secrets=toolbox.secrets,
+        hooks=toolbox.hooks,
+        memory=toolbox.memory,
     )
     request = ToolCall(await _call_id(call, toolbox.effects), name, dict(call.fields.get("with") or {}))
     result = await run_call(request, toolbox.specs, context, toolbox.effects, call.label, ask_person)

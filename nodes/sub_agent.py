@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..core.errors import RunFailed, ToolError
 from ..core.events import NodeEnded, NodeFailed, NodeStarted
+from ..core.ports import EffectRunner
 from .agent import run_agent
 from .agent_task import AgentTask, ModelCallsUsedUp
 from .deps import NodeDeps
@@ -25,19 +27,20 @@ class SubAgents:
     def attach(self, deps: NodeDeps) -> None:
         self._deps = deps
 
-    async def spawn(self, parent: str, call_id: str, task: str, tools: Sequence[str]) -> str:
+    async def spawn(self, parent: str, call_id: str, task: str, tools: Sequence[str], effects: EffectRunner) -> str:
         """Return the report of a sub-agent.
 
         Args:
             parent: label of the calling agent, e.g. "code#1".
             tools: names it may use; () = the read-only preset.
+            effects: the caller's, so that the sub-agent is held to the rules of its node.
 
         Raises:
             ToolError: sub-agents may not nest this deep, a tool is not read-only, or the sub-agent failed.
         """
         if self._deps is None:
             raise RuntimeError("SubAgents was used before attach()")
-        deps = self._deps
+        deps = replace(self._deps, toolbox=replace(self._deps.toolbox, effects=effects))
         if parent.count(_MARK) >= deps.limits.spawn_depth:
             raise ToolError("A sub-agent cannot start another one here. Do it yourself.")
         agent = AgentTask(

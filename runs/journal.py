@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..core.effects import Command, FileWrite, ToolResult, effect_from_dict, effect_to_dict
 from ..core.masking import SecretMask
 from ..core.ports import Blobs, CallRef, JournalEntry
-from ..tools.commit import COMMIT_NAME
+from ..tools.commit_script import COMMIT_NAME
 from .rows import to_json
 from .store import RunStore
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -81,6 +81,9 @@ class Runner:
     Args:
         stop: set when a person asked the run to stop after the step in flight.
         secrets: masks what is said at the end; None = only what looks like a secret by itself.
+        before_end: awaited before the run counts as ended or stopped; None = nothing has to be done.
+        before_begin: awaited before the graph begins or goes on; what it raises ends or stops the run as if the graph
+            had. None = nothing has to be done.
     """
 
     def __init__(
@@ -91,8 +94,12 @@ class Runner:
         answerer: Answerer,
         stop: Stop,
         secrets: SecretMask | None = None,
+        before_end: Callable[[], Awaitable[None]] | None = None,
+        before_begin: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._row = row
+        self._before_end = before_end
+        self._before_begin = before_begin
         self._secrets = secrets or SecretMask()
         self._store = store
         self._sink = sink
@@ -109,6 +116,8 @@ class Runner:
         """Return how the run ended or where it stopped; its row and its last event say the same."""
         saver.stamp = self._stamp
         try:
+            if self._before_begin is not None:
+                await self._before_begin()
             # LangGraph would send traces to a hosted service wherever the environment says so.
             with tracing_context(enabled=False):
                 outcome = await self._until_end(flow, flow.compile(saver))
@@ -128,6 +137,8 @@ class Runner:
             message=self._secrets.mask(outcome.message),
             output=self._secrets.mask_data(outcome.output),
         )
+        if self._before_end is not None:
+            await self._before_end()
         self._record(outcome)
         return outcome
 

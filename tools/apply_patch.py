@@ -22,7 +22,7 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     from .planned_edit import plan_edits  # late: not needed before the first request
     from .unified_diff import read_hunks
 
-    return plan_edits(args.path, read_hunks(args.patch), ctx)
+    return plan_edits(args.path, read_hunks(args.patch), ctx, "apply_patch")
 
 
 TOOL = ToolSpec("apply_patch", "edit", description("apply_patch"), Args, plan)

@@ -27,10 +27,13 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     """
     if not args.command.strip() or "\0" in args.command:
         raise ToolError("the command is empty or holds a NUL character. Give one shell command.")
-    from .shell_advice import interactive_hint  # late: a run without commands goes without
+    from .shell_advice import commit_hint, interactive_hint  # late: a run without commands goes without
     from .shell_line import judge_line
 
-    if hint := interactive_hint(args.command):
+    git = ctx.names.tool("git") if "git" in ctx.offered else ""
+    if hint := commit_hint(args.command, ctx.workspace, git):
+        raise ToolError(hint)
+    if hint := interactive_hint(args.command) or _background_hint(args.command, ctx):
         raise ToolError(hint)
     # Rules are looked at when it is decided; whether it only reads does not depend on them.
     judged = judge_line(args.command, (), ctx.workspace)
@@ -38,6 +41,15 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     if not judged.verdict.read_only:
         return Command(argv, timeout_s)
     return Command(argv, timeout_s, env=judged.env, category="shell-safe")
+
+
+def _background_hint(line: str, ctx: ToolContext) -> str:
+    """Return what to do in place of an & at a line's end, which starts nothing that goes on; "" = there is none."""
+    end = line.rstrip()
+    if ctx.jobs is None or "background" not in ctx.offered or not end.endswith("&") or end.endswith(("&&", "\\&")):
+        return ""
+    tool = ctx.names.tool("background")
+    return f"what & starts ends with this command: use the tool {tool} with action start, and leave the & out."
 
 
 TOOL = ToolSpec("bash", "shell", description("bash"), Args, plan)

@@ -35,8 +35,9 @@ async def run_call(
     """
     spec = spec_by_name.get(call.name)
     if spec is None:
-        near = did_you_mean(near_names(call.name, spec_by_name))
-        return _failed(f"there is no tool {call.name!r}.{near} Tools: {', '.join(spec_by_name)}.")
+        shown = [ctx.names.tool(name) for name in spec_by_name]
+        near = did_you_mean(near_names(call.name, shown))
+        return _failed(f"there is no tool {call.name!r}.{near} Tools: {', '.join(shown)}.")
     ref = CallRef(agent, call.id)
     try:
         earlier = await effects.recover(ref, ask)
@@ -47,11 +48,11 @@ async def run_call(
     except ToolError as err:
         return _failed(ctx.secrets.mask(str(err)))
     except OSError as err:
-        return _failed(f"{call.name}: {_os_fault(err, ctx.workspace)}")
+        return _failed(f"{ctx.names.tool(call.name)}: {_os_fault(err, ctx.workspace)}")
 
 
 def _planned(spec: ToolSpec, call: ToolCall, ctx: ToolContext) -> tuple[Effect, Category]:
-    args = parse_args(spec, call.args)
+    args = parse_args(spec, call.args, ctx.names)
     category = spec.category_of(args) if spec.category_of is not None else spec.category
     return masked_effect(spec.plan(args, ctx), ctx.secrets), category
 

@@ -27,7 +27,7 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     """
     from .planned_edit import Edit, plan_edits  # late: not needed before the first request
 
-    return plan_edits(args.path, [Edit(args.old_text, args.new_text, args.near_line)], ctx)
+    return plan_edits(args.path, [Edit(args.old_text, args.new_text, args.near_line)], ctx, "edit_file")
 
 
 TOOL = ToolSpec("edit_file", "edit", description("edit_file"), Args, plan)

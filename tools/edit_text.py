@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .edit_fuzzy import misquoted
 from .edit_lines import (
@@ -108,7 +108,21 @@ class EditError:
     lines: tuple[int, ...] = ()
 
 
-def apply_edit(text: str, old: str, new: str, near_line: int | None = None) -> EditResult | EditError:
+class EditWords(NamedTuple):
+    """What the model knows the arguments, and the tool for whole files, by that a refusal speaks of."""
+
+    old_text: str = "old_text"
+    new_text: str = "new_text"
+    near_line: str = "near_line"
+    write_file: str = "write_file"
+
+
+OWN_WORDS = EditWords()
+
+
+def apply_edit(
+    text: str, old: str, new: str, near_line: int | None = None, words: EditWords = OWN_WORDS
+) -> EditResult | EditError:
     """Return the text with the one place that `old` quotes replaced by `new`, or why nothing was changed.
 
     Line ends do not count in the comparison, and the text keeps its own. Lines that `old` and `new` have in common
@@ -119,18 +133,21 @@ def apply_edit(text: str, old: str, new: str, near_line: int | None = None) -> E
     """
     quote = Quote(old.replace("\r\n", "\n"), new.replace("\r\n", "\n"))
     if not quote.old:
-        return EditError("empty", "old_text is empty. Quote the lines to change, or use write_file for a whole file.")
+        what = f"{words.old_text} is empty. Quote the lines to change, or use {words.write_file} for a whole file."
+        return EditError("empty", what)
     if quote.old == quote.new:
-        return EditError("no_change", "old_text and new_text are the same; nothing to change.")
-    return _Ladder(split_lines(text), near_line).climb(quote)
+        return EditError("no_change", f"{words.old_text} and {words.new_text} are the same; nothing to change.")
+    return _Ladder(split_lines(text), near_line, words).climb(quote)
 
 
 class _Ladder:
     """The stages over one text."""
 
-    def __init__(self, file: Lines, near_line: int | None) -> None:
+    def __init__(self, file: Lines, near_line: int | None, words: EditWords) -> None:
         self._file = file
         self._near_line = near_line
+        self._old, self._new = words.old_text, words.new_text
+        self._words = words
         self._index = FileIndex(file.texts)
 
     def climb(self, quote: Quote) -> EditResult | EditError:
@@ -140,7 +157,7 @@ class _Ladder:
                 if (found := self._exact(form, whole_lines)) is not None:
                     return found
         if not quote.old.strip():
-            message = "old_text has no words and does not stand there so. Quote the lines around it."
+            message = f"{self._old} has no words and does not stand there so. Quote the lines around it."
             return EditError("not_found", message)
         forms = [form for form in forms if not form.only_exact]
         for stage, key, places_of in _STAGES:
@@ -176,14 +193,14 @@ class _Ladder:
         if whole_lines and (spot.before or spot.after):
             return None
         if holds_already(plain, place, quote.old, quote.new):
-            return _already(spot.match.first)
+            return self._already(spot.match.first)
         return self._at(spot, quote, stage)
 
     def _at(self, spot: Spot, quote: Quote, stage: Stage) -> EditResult | EditError:
         """Replace the quote where it stands to the letter."""
         old, new = as_lines(quote.old), as_lines(quote.new)
         if not spot.before.strip() and (there := self._there(old, new, without_indent, spot.match)):
-            return _already(there.first)
+            return self._already(there.first)
         if spot.before and not spot.before.strip() and not spot.after and quote.old[0] != "\n":
             # Quoted without its whole indentation, which belongs to the line all the same. Where the quote has some
             # of it, that tells nothing, and lines alike but for it are as likely.
@@ -236,7 +253,7 @@ class _Ladder:
             return self._ambiguous(stage, [match.first for match in matches])
         match, new = matches[chosen], as_lines(quote.new)
         if there := self._there(old, new, key, match):
-            return _already(there.first)
+            return self._already(there.first)
         return self._changed(quote, stage, [(match, old, new)])
 
     def _there(self, old: Sequence[str], new: Sequence[str], key: Key, match: Match | None = None) -> Match | None:
@@ -259,7 +276,7 @@ class _Ladder:
         if mark := placeholder_in(as_lines(quote.new), as_lines(quote.old), self._index.places(without_indent)):
             return EditError(
                 "placeholder",
-                f"new_text has a line that only stands for code, {mark!r}, and would delete what it stands for. "
+                f"{self._new} has a line that only stands for code, {mark!r}, and would delete what it stands for. "
                 "Write out every line, or quote less.",
             )
         changes: list[tuple[Match, list[Piece]]] = []
@@ -267,12 +284,12 @@ class _Ladder:
             pieces = merged(self._file, match, old, new, self._new_end(match))
             if pieces is None:
                 shown = shown_region(self._index, old, match.first)
-                message = f"it is not clear how new_text is to be indented. Quote with the indentation:\n{shown}"
-                return EditError("indentation", message, (match.first + 1,))
+                message = f"it is not clear how {self._new} is to be indented. Quote with the indentation:"
+                return EditError("indentation", f"{message}\n{shown}", (match.first + 1,))
             changes.append((match, pieces))
         lines = _replaced(self._file, changes)
         if (lines.texts, lines.ends) == (self._file.texts, self._file.ends):
-            return _already(parts[0][0].first)
+            return self._already(parts[0][0].first)
         site = Site(parts[0][0].first + 1, parts[-1][0].last)
         score = min(match.score for match, _, _ in parts)
         diff = region_diff(self._file, lines, changes)
@@ -291,7 +308,7 @@ class _Ladder:
         if elisions(new) != marks:
             return EditError(
                 "elision",
-                f"old_text leaves out code with {marks[0]!r} and new_text does not have the same mark. "
+                f"{self._old} leaves out code with {marks[0]!r} and {self._new} does not have the same mark. "
                 "Quote every line, or use the mark in both.",
             )
         parts: list[tuple[Match, list[str], list[str]]] = []
@@ -312,7 +329,7 @@ class _Ladder:
             parts.append((matches[0], old_part, new_part))
         for match, old_part, new_part in parts:
             if there := self._there(old_part, new_part, without_indent, match):
-                return _already(there.first)
+                return self._already(there.first)
         return self._changed(quote, "elision", parts) if parts else None
 
     def _part(self, lines: Sequence[str]) -> list[Match]:
@@ -323,7 +340,7 @@ class _Ladder:
         """Tell whether the replacement stands in the file while the quote does not."""
         for form in forms:
             if there := self._there(as_lines(form.old), as_lines(form.new), without_indent):
-                message = f"old_text does not stand in the file, and new_text does, at line {there.first + 1}: "
+                message = f"{self._old} does not stand in the file, and {self._new} does, at line {there.first + 1}: "
                 message += "this edit seems to be done. If it is not, quote what is to be changed as it stands."
                 return EditError("already_applied", message, (there.first + 1,))
         return None
@@ -343,8 +360,8 @@ class _Ladder:
         shown = ", ".join(numbers) + (" and more" if len(lines) == MAX_PLACES else "")
         how = "" if stage in ("exact", "unwrapped") else " (blanks aside)"
         message = (
-            f"old_text stands at several places{how}, lines {shown}. "
-            "Quote more lines around the one you mean, or add near_line."
+            f"{self._old} stands at several places{how}, lines {shown}. "
+            f"Quote more lines around the one you mean, or add {self._words.near_line}."
         )
         return EditError("ambiguous", message, tuple(line + 1 for line in lines))
 
@@ -352,14 +369,16 @@ class _Ladder:
         lines = as_lines(quote.old)
         regions = near_regions(self._index, lines)
         if not regions:
-            message = (
-                "old_text does not stand in the file, nor anything like it. Read the file, then quote it exactly."
-            )
-            return EditError("not_found", message)
+            message = f"{self._old} does not stand in the file, nor anything like it. Read the file, then quote it "
+            return EditError("not_found", f"{message}exactly.")
         shown = "\n".join(shown_region(self._index, lines, first) for first in regions)
         marks = "{+only you wrote+}, [-only the file has-]"
-        message = f"old_text does not stand in the file. Most like it ({marks}):\n{shown}"
+        message = f"{self._old} does not stand in the file. Most like it ({marks}):\n{shown}"
         return EditError("not_found", message, tuple(max(0, first) + 1 for first in regions))
+
+    def _already(self, line: int) -> EditError:
+        message = f"{self._new} already stands at line {line + 1}: this edit is done. Read the file before you "
+        return EditError("already_applied", f"{message}change it again.", (line + 1,))
 
 
 def _replaced(file: Lines, changes: Sequence[tuple[Match, list[Piece]]]) -> Lines:
@@ -369,10 +388,3 @@ def _replaced(file: Lines, changes: Sequence[tuple[Match, list[Piece]]]) -> Line
         ends += file.ends[cursor : match.first] + [end for _, end in pieces]
         cursor = match.last
     return Lines(texts + file.texts[cursor:], ends + file.ends[cursor:])
-
-
-def _already(line: int) -> EditError:
-    message = (
-        f"new_text already stands at line {line + 1}: this edit is done. Read the file before you change it again."
-    )
-    return EditError("already_applied", message, (line + 1,))

@@ -6,31 +6,34 @@ Called for every tool call through `run_call`; implements core.ports.EffectRunne
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from ..configs.rules import Rule
-from ..core.effects import Command, Effect, FileWrite, Nothing, Spawn, ToolResult
+from ..configs.rules import CommandRules, Rule, RuleDecision
+from ..core.effects import Command, Effect, FileWrite, Nothing, Spawn, StopJob, ToolResult
 from ..core.errors import ToolError
 from ..core.events import Decided
 from ..core.masking import SecretMask
 from ..core.ports import Ask, Blobs, CallRef, CommandOutcome, Decisions, Journal, JournalEntry, Sandbox, Spawner
 from ..core.questions import Answer, Question
-from .jobs import has_begun, job_folder, make_job, remove_job
+from .asking import answer_to
+from .background_jobs import BackgroundJobs
+from .job_files import has_begun, job_folder
+from .jobs import make_job, remove_job
 from .masked import masked_question, refusal_of_placeholder
-from .output import cut_middle, printed_text
+from .network import NetworkVerdict, network_on
+from .output import FILTER, OutputLimit, cut_middle, printed_text
 from .paths import read_inside, remove_leftover, replace_file
 from .permissions import Confinement, Decision, approval_question, decide, grants_for, reach_of
-from .showing import command_line, show_effect
+from .showing import short_line, show_effect
 
 if TYPE_CHECKING:
     from .shell_policy import CommandVerdict
-
-_MAX_STALE = 2
-"""Answers to an earlier question that LangGraph may give first: the stored one, and a resume value given again."""
 
 _MAX_ATTEMPTS = 3
 """How often a command is begun that is cut short each time; the later times only where nobody has to be asked."""
@@ -42,6 +45,10 @@ BeforeCommand = Callable[[CallRef, Command], Awaitable[None]]
 
 Restore = Callable[[CallRef], Awaitable[bool]]
 """Puts the workspace back to what it was before the call's command began; False = that can not be done."""
+
+
+AfterWrite = Callable[[FileWrite], None]
+"""Called once a file is written, in a thread; again for the same write where a kill came before its end was noted."""
 
 
 class Grants(Protocol):
@@ -62,15 +69,18 @@ class Effects:
         workspace: absolute, resolved.
         jobs: folder for the jobs of commands, the same one after a resume; made when needed.
         mode: plan, ask, auto-edit or auto.
-        output_bytes: how much of a command's output the model reads, in bytes of UTF-8.
+        output_bytes: how much of a command's output the model reads, in bytes of UTF-8; `showing` sets it anew.
         decisions: told of every verdict, and says when nothing more may happen unasked; None = nobody counts.
+        after_write: as AfterWrite says; None = nothing is done.
         before_command: takes a snapshot; None = nothing does.
         restore: goes back to that snapshot; None = nothing does, and a person is asked in its place.
-        rules: for shell lines, of the settings.
+        rules: for commands, of the settings; `within` adds those of a graph.
+        network: True when the settings give every command the network.
         confinement: as for `decide`.
         require_ours: called right before a file is replaced or restored and before a command starts; raises when the
             run is another process's by now. None = nobody else can have it.
         secrets: masks questions, and what commands print and sub-agents report.
+        background: the run's commands in the background; None = there can be none.
     """
 
     def __init__(
@@ -90,7 +100,10 @@ class Effects:
         require_ours: Callable[[], None] | None = None,
         secrets: SecretMask | None = None,
         rules: Sequence[Rule] = (),
+        network: bool = False,
         confinement: Confinement = "full",
+        background: BackgroundJobs | None = None,
+        after_write: AfterWrite | None = None,
     ) -> None:
         self._workspace = workspace
         self._sandbox = sandbox
@@ -99,16 +112,30 @@ class Effects:
         self._jobs = jobs
         self._mode = mode
         self._grants = grants
-        self._output_bytes = output_bytes
+        self._limit = OutputLimit(output_bytes)
         self._spawner = spawner
         self._decisions = decisions
         self._before_command = before_command
         self._restore = restore
         self._require_ours = require_ours or (lambda: None)
         self._secrets = secrets or SecretMask()
-        self._rules = tuple(rules)
+        self._held = CommandRules(tuple(rules), open_network=network)
         self._confinement = confinement
+        self._background = background
+        self._after_write = after_write or (lambda effect: None)
         self._writing = asyncio.Lock()
+
+    def within(self, permissions: Mapping[str, RuleDecision], network: bool | None) -> Effects:
+        """Return this runner held to more rules, which were checked before; see core.ports.EffectRunner."""
+        held = copy.copy(self)
+        held._held = self._held.adding(permissions, network)
+        return held
+
+    def showing(self, output_bytes: int, reader: str) -> Effects:
+        """Return this runner with another limit for what commands print; see core.ports.EffectRunner."""
+        other = copy.copy(self)
+        other._limit = OutputLimit(output_bytes, reader)
+        return other
 
     async def run(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> ToolResult:
         """Return what the effect came to; a refusal by policy or by a person is a failed result.
@@ -124,15 +151,20 @@ class Effects:
             return effect.result
         if (earlier := await self.recover(ref, ask)) is not None:
             return earlier
-        if refused := self._refusal(ref, effect, category, ask):
+        network = network_on(effect, self._held, self._workspace)
+        if isinstance(effect, Command):
+            effect = replace(effect, network=network.on)
+        if refused := self._refusal(ref, effect, category, ask, network):
             return ToolResult(refused, failed=True)
         match effect:
             case FileWrite():
                 return await self._write(ref, effect)
             case Command():
                 return await self._command(ref, effect, ask)
+            case StopJob(number):
+                return await asyncio.to_thread(self._jobs_in_background().stop, number)
             case Spawn():
-                report = await self._spawner.spawn(ref.agent, ref.call_id, effect.task, effect.tools)
+                report = await self._spawner.spawn(ref.agent, ref.call_id, effect.task, effect.tools, self)
                 return ToolResult(self._secrets.mask(report))
             case _:
                 assert_never(effect)
@@ -152,22 +184,22 @@ class Effects:
         if entry is None:
             return None
         if entry.result is not None:
-            self._remove_jobs(ref)
+            self._remove_jobs(ref, entry.effect)
             return entry.result
         if isinstance(entry.effect, FileWrite):
             return await self._recover_write(entry, entry.effect, ask)
         return await self._command(ref, entry.effect, ask)
 
-    def _refusal(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> str:
+    def _refusal(self, ref: CallRef, effect: Effect, category: str, ask: Ask, network: NetworkVerdict) -> str:
         """Return why the effect must not happen; "" = it may."""
         if isinstance(effect, Command) and (refused := refusal_of_placeholder(effect)):
             return refused
         shell = self._shell_verdict(effect)
-        decision = self._decision(ref, effect, category, shell)
+        decision = self._decision(ref, effect, category, shell, network)
         if decision.verdict != "ask" or not isinstance(effect, (FileWrite, Command)):
             return decision.reason if decision.verdict == "deny" else ""
         before = read_inside(self._workspace, effect.path) if isinstance(effect, FileWrite) else None
-        question = approval_question(effect, ref.agent, before, shell, decision.reason)
+        question = approval_question(effect, ref.agent, before, shell, decision.reason, by_rule=decision.by_rule)
         answer = self._asked(question, ask)
         if answer.choice == "no" and isinstance(effect, FileWrite) and effect.review == "conflict":
             return f"{effect.path} was changed by someone else where you edit it; nothing was written. Read it again."
@@ -178,28 +210,34 @@ class Effects:
                 self._grants.add(grant)
         return ""
 
-    def _decision(self, ref: CallRef, effect: Effect, category: str, shell: CommandVerdict | None) -> Decision:
-        decision = decide(effect, category, self._mode, self._grants, shell, confinement=self._confinement)
+    def _decision(
+        self, ref: CallRef, effect: Effect, category: str, shell: CommandVerdict | None, network: NetworkVerdict
+    ) -> Decision:
+        decision = decide(
+            effect, category, self._mode, self._grants, shell, confinement=self._confinement, network=network
+        )
         if self._decisions is None or not isinstance(effect, (FileWrite, Command)):
             return decision
         if decision.unasked and (why := self._decisions.used_up()):
             decision = Decision("ask", why)
-        what = effect.path if isinstance(effect, FileWrite) else command_line(effect)
+        what = effect.path if isinstance(effect, FileWrite) else short_line(effect)
         reach = reach_of(effect, category, shell)
         decided = Decided(ref.call_id, what, reach, decision.verdict, decision.reason, decision.unasked)
         self._decisions.tell(ref, decided)
         return decision
 
     def _shell_verdict(self, effect: Effect) -> CommandVerdict | None:
-        """Return what the shell policy says of a shell line; None = it has no say."""
+        """Return what the shell policy says of a command; None = it has no say."""
         if not isinstance(effect, Command):
             return None
         from .shell_line import verdict_on  # late: a run without commands goes without
 
-        return verdict_on(effect, self._rules, self._workspace)
+        return verdict_on(effect, self._held.rules, self._workspace)
 
     async def _write(self, ref: CallRef, effect: FileWrite) -> ToolResult:
         async with self._writing:
+            if self._background is not None and self._sandbox.kind == "bubblewrap":
+                self._background.refuse_guarded(self._workspace, effect.path)
             before = await asyncio.to_thread(read_inside, self._workspace, effect.path)
             if _sha(before) != effect.pre_sha:
                 raise ToolError(f"{effect.path} changed since it was read; nothing was written. Read it again.")
@@ -208,6 +246,10 @@ class Effects:
 
     async def _put(self, ref: CallRef, effect: FileWrite) -> ToolResult:
         await asyncio.to_thread(self._replace, effect)
+        return await self._end_write(ref, effect)
+
+    async def _end_write(self, ref: CallRef, effect: FileWrite) -> ToolResult:
+        await asyncio.to_thread(self._after_write, effect)
         return self._finish(ref, _written(effect))
 
     def _replace(self, effect: FileWrite) -> None:
@@ -222,7 +264,7 @@ class Effects:
         async with self._writing:
             now = await asyncio.to_thread(read_inside, self._workspace, effect.path)
             if now == effect.post:
-                return self._finish(entry.ref, _written(effect))
+                return await self._end_write(entry.ref, effect)
             if _sha(now) == effect.pre_sha:
                 return await self._put(entry.ref, effect)
             shown = show_effect(effect, now)
@@ -239,12 +281,36 @@ class Effects:
 
     async def _command(self, ref: CallRef, command: Command, ask: Ask) -> ToolResult:
         try:
-            result = self._command_result(command, await self._outcome(ref, command, ask))
+            if command.background:
+                result = await self._begin(ref, command)
+            else:
+                result = self._command_result(command, await self._outcome(ref, command, ask))
         except ToolError as err:
             result = ToolResult(self._secrets.mask(str(err)), failed=True)
+            if self._journal.find(ref) is None:
+                return result
         self._finish(ref, result)
-        self._remove_jobs(ref)
+        self._remove_jobs(ref, command)
         return result
+
+    async def _begin(self, ref: CallRef, command: Command) -> ToolResult:
+        """Begin a command in the background unless it was begun before; return what it has come to so far."""
+        background = self._jobs_in_background()
+        job = background.place(ref, command)
+        self._journal.begin(ref, command, None)
+        await self._snapshot(ref, command, job)
+        self._require_ours()
+        await self._sandbox.start(command, self._workspace, job)
+        return await background.first_look(job)
+
+    def _jobs_in_background(self) -> BackgroundJobs:
+        if self._background is None:
+            raise ToolError("nothing can run in the background here.")
+        return self._background
+
+    async def _snapshot(self, ref: CallRef, command: Command, job: Path) -> None:
+        if self._before_command is not None and not has_begun(job) and not _only_reads(command):
+            await self._before_command(ref, command)
 
     async def _outcome(self, ref: CallRef, command: Command, ask: Ask) -> CommandOutcome:
         """Return what the command came to, by whichever process and attempt."""
@@ -254,9 +320,8 @@ class Effects:
             # them and wakes up late finds it gone, and begins nothing that another one has finished meanwhile.
             make_job(job)
             self._journal.begin(ref, command, None)
-            is_first = attempt == 1 and not has_begun(job)
-            if is_first and self._before_command is not None and not _only_reads(command):
-                await self._before_command(ref, command)
+            if attempt == 1:
+                await self._snapshot(ref, command, job)
             self._require_ours()
             outcome = await self._sandbox.run(command, self._workspace, job)
             if outcome.ended or not await self._runs_again(ref, command, attempt, outcome, ask):
@@ -272,8 +337,9 @@ class Effects:
         if _only_reads(command) or job_folder(self._jobs, ref, attempt + 1).exists():  # decided before a kill
             return True
         self._require_ours()
-        # Elsewhere more may have happened than a snapshot of the workspace can undo.
-        is_undone = self._sandbox.kind == "bubblewrap" and not command.network and self._restore is not None
+        # Elsewhere more may have happened than a snapshot of the workspace can undo; beside a job, too much would be.
+        is_beside = self._background is not None and self._background.ran_beside(job_folder(self._jobs, ref, attempt))
+        is_undone = self._sandbox.kind == "bubblewrap" and not command.network and not is_beside
         if is_undone and self._restore is not None and await self._restore(ref):
             return True
         # LangGraph would give the same answer to a second question of this call.
@@ -291,15 +357,20 @@ class Effects:
         return self._asked(question, ask).choice == "rerun"
 
     def _asked(self, question: Question, ask: Ask) -> Answer:
-        return _asked(masked_question(question, self._secrets), ask)
+        return answer_to(masked_question(question, self._secrets), ask)
 
-    def _remove_jobs(self, ref: CallRef) -> None:
+    def _remove_jobs(self, ref: CallRef, effect: FileWrite | Command) -> None:
+        if isinstance(effect, Command) and effect.background:
+            return  # it may run, and its output is asked for
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             remove_job(job_folder(self._jobs, ref, attempt))
 
     def _command_result(self, command: Command, outcome: CommandOutcome) -> ToolResult:
         whole = self._secrets.mask(printed_text(outcome.output))
-        shown = cut_middle(whole, self._output_bytes)
+        kept = ""
+        if len(whole.encode("utf-8", errors="replace")) > self._limit.bytes:
+            kept = self._blobs.put(outcome.output)
+        shown = self._limit.cut(whole, kept, FILTER)
         if not outcome.ended:
             status = "This was cut short and not run again. Check what it has done.\n"
         elif outcome.timed_out:
@@ -310,7 +381,7 @@ class Effects:
             text=status + (shown.rstrip("\n") or "(no output)"),
             failed=not outcome.ended or outcome.timed_out or outcome.exit_code != 0,
             exit_code=outcome.exit_code if outcome.ended else None,
-            full_output=self._blobs.put(outcome.output) if shown != whole else "",
+            full_output=kept,
         )
 
 
@@ -320,23 +391,6 @@ def _written(effect: FileWrite) -> ToolResult:
 
 def _sha(data: bytes | None) -> str | None:
     return None if data is None else hashlib.sha256(data).hexdigest()
-
-
-def _asked(question: Question, ask: Ask) -> Answer:
-    """Return the answer to this very question.
-
-    A call that goes on after a question is asked again from its top, and what comes first then may be the answer to
-    an earlier question of it (the approval before a recovery), or to one that showed something else (the file was
-    changed before the answer came): such answers are passed over, and this question is put.
-
-    Raises:
-        ValueError: the answers are none of the choices.
-    """
-    for _ in range(_MAX_STALE + 1):
-        answer = ask(question)
-        if answer.choice in question.choices and answer.to in ("", question.digest()):
-            return answer
-    raise ValueError(f"{answer.choice!r} is no answer to a question with the choices {question.choices}")
 
 
 def _only_reads(command: Command) -> bool:

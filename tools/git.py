@@ -74,16 +74,17 @@ def _commit(args: Args, ctx: ToolContext, paths: Sequence[str]) -> Command:
     if not args.message.strip() or "\0" in args.message:
         raise ToolError("a commit needs a message.")
     if ctx.changes is None:
-        return commit_command(ctx.workspace, args.message, paths or _nothing_changed())
+        return commit_command(ctx.workspace, args.message, paths or _nothing_changed(), ctx.hooks)
     if not paths:
-        return commit_command(ctx.workspace, args.message, ctx.changes.owned(agents="").files or _nothing_changed())
+        owned = ctx.changes.owned(agents="").files
+        return commit_command(ctx.workspace, args.message, owned or _nothing_changed(), ctx.hooks)
     files = uncommitted(ctx.workspace, paths)
     if yours := ctx.changes.owned(files).yours:
         raise ToolError(
             f"{', '.join(yours)}: changed by the user before this run, and in no commit since, so that is not for you"
             " to commit. Give other paths."
         )
-    return commit_command(ctx.workspace, args.message, files or paths)
+    return commit_command(ctx.workspace, args.message, files or paths, ctx.hooks)
 
 
 def _nothing_changed() -> NoReturn:

@@ -40,7 +40,7 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     """
     from .planned_edit import Edit, plan_edits  # late: not needed before the first request
 
-    return plan_edits(args.path, [Edit(edit.old_text, edit.new_text) for edit in args.edits], ctx)
+    return plan_edits(args.path, [Edit(edit.old_text, edit.new_text) for edit in args.edits], ctx, "multi_edit")
 
 
 TOOL = ToolSpec("multi_edit", "edit", description("multi_edit"), Args, plan)

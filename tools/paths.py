@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..configs.project_files import AUTO_MEMORY
 from ..core.errors import ToolError
 from ..retrieval.files import DENIAL_FILES, Denials
 
@@ -69,6 +70,11 @@ def is_protected(relative: str) -> bool:
     return any(name in PROTECTED for name in names) or (bool(names) and names[-1] in DENIAL_FILES)
 
 
+def is_auto_memory(relative: str) -> bool:
+    """Tell whether a workspace-relative path is what agents remember, also where the file system folds names."""
+    return tuple(map(_folded, Path(relative).parts)) == Path(AUTO_MEMORY).parts
+
+
 def _folded(name: str) -> str:
     """Fold a name as file systems do that ignore case and invisible characters."""
     visible = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
@@ -85,6 +91,10 @@ def resolve_for_write(workspace: Path, path: str) -> tuple[Path, str]:
     relative = relative_path(workspace, resolved)
     if is_protected(relative) or is_protected(path):
         raise ToolError(f"{path!r} is protected: .git, .flow and ignore files of the tools are never written.")
+    if is_auto_memory(relative):
+        raise ToolError(
+            f"{path!r} holds what agents remember: only single facts are added to it, with a tool of its own."
+        )
     if resolved.is_dir():
         raise ToolError(f"{path!r} is a folder, not a file.")
     refuse_denied(workspace, relative)
@@ -163,7 +173,7 @@ def read_inside(workspace: Path, relative: str, max_bytes: int | None = None) ->
     with open(descriptor, "rb") as file:
         size = os.fstat(descriptor).st_size
         if max_bytes is not None and size > max_bytes:
-            raise ToolError(f"{relative!r} has {size:,} bytes, more than {max_bytes:,}; use bash for it.")
+            raise ToolError(f"{relative!r} has {size:,} bytes, more than {max_bytes:,}; use a shell command for it.")
         return file.read()
 
 

@@ -13,7 +13,7 @@ from ..core.effects import Effect, FileWrite, Nothing, Review, ToolResult
 from ..core.errors import ToolError
 from ..core.texts import FileText
 from ..core.tool import ToolContext
-from .edit_text import EditError, EditResult, Stage, apply_edit
+from .edit_text import OWN_WORDS, EditError, EditResult, EditWords, Stage, apply_edit
 from .masked import restored
 from .near import did_you_mean, near_files
 from .paths import read_inside, resolve_for_write
@@ -61,32 +61,36 @@ class Made:
         return "inexact" if any(result.stage == "fuzzy" for result in self.results) else ""
 
 
-def plan_edits(path: str, edits: Sequence[Edit], ctx: ToolContext) -> Effect:
+def plan_edits(path: str, edits: Sequence[Edit], ctx: ToolContext, tool: str) -> Effect:
     """Return the write of the edited file; a file that was not shown yet is shown in place of being changed.
+
+    Args:
+        tool: the one that plans it, for the messages.
 
     Raises:
         ToolError: the file can not be edited, or an edit does not name exactly one place; nothing is changed then.
     """
+    words = _words(tool, ctx)
     _, relative = resolve_for_write(ctx.workspace, path)
     data = read_inside(ctx.workspace, relative, MAX_BYTES)
     if data is None:
         near = did_you_mean(near_files(ctx.workspace, relative))
-        raise ToolError(f"there is no file {path!r}.{near} Use write_file to create one.")
+        raise ToolError(f"there is no file {path!r}.{near} Use {words.write_file} to create one.")
     file = editable(data, path)
     known = standing(ctx, relative, data)
     quoted, edits = edits, _with_secrets(edits, relative, file, known.shown, ctx)
     if known.kind == "changed" and known.shown is not None:
-        made = _made_on_change(known.shown.text, file.text, edits)
+        made = _made_on_change(known.shown.text, file.text, edits, words)
     else:
-        made = apply_all(file.text, edits)
+        made = apply_all(file.text, edits, words)
     if isinstance(made, EditError):
-        made = _told(made, quoted, file, relative, ctx)
+        made = _told(made, quoted, file, relative, ctx, words)
     if known.kind != "seen" and known.shown is None:
         # What shows no line of the file does not count as having shown it.
         seen = note_seen(ctx, relative, data) if isinstance(made, Made) or made.lines else {}
         return Nothing(ToolResult(_shown_instead(relative, known.kind, made), failed=True, seen=seen))
     if isinstance(made, EditError):
-        raise ToolError(_refusal(relative, made, file))
+        raise ToolError(_refusal(relative, made, file, words))
     return _write(relative, data, file, made)
 
 
@@ -107,19 +111,26 @@ def _with_secrets(
     ]
 
 
-def _told(error: EditError, quoted: Sequence[Edit], file: FileText, path: str, ctx: ToolContext) -> EditError:
+def _words(tool: str, ctx: ToolContext) -> EditWords:
+    old_text, new_text, near_line = (ctx.names.argument(tool, name) for name in EditWords._fields[:3])
+    return EditWords(old_text, new_text, near_line, ctx.names.tool("write_file"))
+
+
+def _told(
+    error: EditError, quoted: Sequence[Edit], file: FileText, path: str, ctx: ToolContext, words: EditWords
+) -> EditError:
     """Return the refusal of the edits as the model wrote them, on the file as it was shown: a word diff with the file
     itself could tell a secret in pieces that nobody knows any more."""
     shown = ctx.secrets.mask(file.text, path)
-    again = apply_all(shown, quoted) if shown != file.text else error
+    again = apply_all(shown, quoted, words) if shown != file.text else error
     return again if isinstance(again, EditError) else replace(error, message=ctx.secrets.mask(error.message))
 
 
-def apply_all(text: str, edits: Sequence[Edit]) -> Made | EditError:
+def apply_all(text: str, edits: Sequence[Edit], words: EditWords = OWN_WORDS) -> Made | EditError:
     """Return the text with all edits applied one after the other, or the refusal of the first that can not be."""
     results: list[EditResult] = []
     for number, edit in enumerate(edits, 1):
-        result = apply_edit(text, edit.old, edit.new, edit.near_line)
+        result = apply_edit(text, edit.old, edit.new, edit.near_line, words)
         if isinstance(result, EditError):
             before = f"edit {number} of {len(edits)}: " if len(edits) > 1 else ""
             return replace(result, message=before + result.message)
@@ -128,10 +139,10 @@ def apply_all(text: str, edits: Sequence[Edit]) -> Made | EditError:
     return Made(text, tuple(results))
 
 
-def _made_on_change(shown: str, now: str, edits: Sequence[Edit]) -> Made | EditError:
+def _made_on_change(shown: str, now: str, edits: Sequence[Edit], words: EditWords) -> Made | EditError:
     """Apply edits that were made for `shown` to what stands in the file now."""
-    made = apply_all(shown, edits)
-    direct = apply_all(now, edits)
+    made = apply_all(shown, edits, words)
+    direct = apply_all(now, edits, words)
     is_sure = isinstance(direct, Made) and all(result.stage in _SURE_STAGES for result in direct.results)
     if isinstance(made, EditError):
         # Quoted from elsewhere, perhaps from a command that printed the newest text.
@@ -181,9 +192,9 @@ def _shown_instead(relative: str, kind: str, made: Made | EditError) -> str:
     )
 
 
-def _refusal(relative: str, error: EditError, file: FileText) -> str:
+def _refusal(relative: str, error: EditError, file: FileText, words: EditWords) -> str:
     text = f"{relative} was not changed: {error.message}"
     lines = file.text.count("\n") + 1
     if error.reason in ("not_found", "ambiguous") and lines <= MAX_REWRITTEN_LINES:
-        text += f"\nThe file has {lines} lines; after a second failure replace all of it with write_file."
+        text += f"\nThe file has {lines} lines; after a second failure replace all of it with {words.write_file}."
     return text

@@ -35,7 +35,7 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     if not args.code.strip() or "\0" in args.code:
         raise ToolError("the code is empty or holds a NUL character.")
     if len(args.code.encode(errors="replace")) > MAX_CHARS:
-        raise ToolError(f"the code is longer than {MAX_CHARS:,} bytes. Write it to a file and run that with bash.")
+        raise ToolError(f"the code is longer than {MAX_CHARS:,} bytes. Write it to a file and run that.")
     program = (_python(ctx.workspace), "-c") if args.language == "python" else ("node", "-e")
     return Command((*program, args.code), args.timeout_ms / 1000)
 

@@ -9,7 +9,11 @@ from typing import Any
 
 from ..core.effects import Command, FileWrite
 from ..core.texts import decode, visible
-from .commit import COMMIT_SCRIPT, planned_commit
+from .commit import hooks_of, planned_commit
+from .commit_script import COMMIT_SCRIPT
+
+_SHOWN_FILES = 5
+_SUBJECT_CHARS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,21 @@ def command_line(command: Command) -> str:
     return visible(argv[2] if is_line else shlex.join(argv))
 
 
+def short_line(command: Command) -> str:
+    """Return a command in a line for a list: of a commit its message's first line and its files, else all of it."""
+    commit = planned_commit(command.argv)
+    if commit is None:
+        return command_line(command)
+    more = len(commit.files) - _SHOWN_FILES
+    files = ", ".join(commit.files[:_SHOWN_FILES]) + (f" and {more:,} more" if more > 0 else "")
+    subject = commit.message.partition("\n")[0]
+    return visible(f"git commit: {subject[:_SUBJECT_CHARS]} ({files})").replace("\n", " ")
+
+
 def _show_command(command: Command) -> ShownEffect:
     argv, line = command.argv, command_line(command)
     where = "" if command.cwd == "." else f" in {visible(command.cwd)}"
+    network = " with the network" if command.network else ""
     payload: dict[str, Any] = {
         "effect": "command",
         "command": line,
@@ -52,14 +68,21 @@ def _show_command(command: Command) -> ShownEffect:
         "cwd": visible(command.cwd),
         "timeout_s": command.timeout_s,
     }
+    if command.network:
+        payload["network"] = True
     if command.env:
         payload["env"] = {visible(name): visible(value) for name, value in command.env.items()}
     commit = planned_commit(argv)
     if commit is not None and argv[2] == COMMIT_SCRIPT:
         # A constant script that only wraps `git commit`: what is committed says more than its text.
         files = "\n".join(f"  {visible(name)}" for name in commit.files)
-        return ShownEffect("Commit these files?", f"{files}\nwith the message\n{visible(commit.message)}", payload)
-    return ShownEffect(f"Run this command{where} (at most {command.timeout_s:g} s)?", line, payload)
+        hooks = f"and run the hooks {', '.join(names)}\n" if (names := hooks_of(command)) else ""
+        body = f"{files}\n{hooks}with the message\n{visible(commit.message)}"
+        return ShownEffect("Commit these files?", body, payload)
+    if command.background:
+        payload["background"] = True
+    until = "in the background, until the run ends" if command.background else f"(at most {command.timeout_s:g} s)"
+    return ShownEffect(f"Run this command{where}{network} {until}?", line, payload)
 
 
 def visible_diff(path: str, before: bytes | None, after: bytes) -> str:

@@ -25,12 +25,15 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
     Raises:
         ToolError: a tool is asked for that the agent does not have or that does more than read.
     """
+    names = ctx.names
     allowed = tuple(name for name in CHILD_TOOLS if name in ctx.offered)
+    wanted = [names.own_tool(name) for name in args.tools]
     if not allowed:
         raise ToolError("no sub-agent can be started: you have no reading tool to give it.")
-    if refused := [name for name in args.tools if name not in allowed]:
-        raise ToolError(f"a sub-agent can not have {', '.join(refused)}. It may have: {', '.join(allowed)}.")
-    return Spawn(args.task, tuple(name for name in allowed if name in args.tools) or allowed)
+    if refused := [names.tool(name) for name in wanted if name not in allowed]:
+        shown = ", ".join(map(names.tool, allowed))
+        raise ToolError(f"a sub-agent can not have {', '.join(refused)}. It may have: {shown}.")
+    return Spawn(args.task, tuple(name for name in allowed if name in wanted) or allowed)
 
 
 TOOL = ToolSpec("spawn_agent", "agent", description("spawn_agent"), Args, plan)

@@ -19,7 +19,7 @@ def editable(data: bytes, name: str) -> FileText:
     if file is None:
         raise ToolError(f"{name!r} is a binary file and can not be edited as text.")
     if file.encode(file.text) != data:
-        raise ToolError(f"{name!r} ({file.encoding}) holds bytes that would change by an edit; use bash for it.")
+        raise ToolError(f"{name!r} ({file.encoding}) holds bytes that would change by an edit; use a shell command.")
     return file
 
 

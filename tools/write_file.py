@@ -72,7 +72,8 @@ def _merged(write: FileWrite, before: bytes, ctx: ToolContext) -> FileWrite:
     now, wanted = decode(before), decode(write.post)
     if known.shown is None or now is None or wanted is None:
         why = "exists and you have not read it" if known.kind == "unseen" else "changed since you saw it"
-        raise ToolError(f"{write.path} {why}; nothing was written. Read it first, or change a part with edit_file.")
+        edit = ctx.names.tool("edit_file")
+        raise ToolError(f"{write.path} {why}; nothing was written. Read it first, or change a part with {edit}.")
     merge_of = merge(known.shown.text, now.text, wanted.text)
     summary = f"{write.summary} It had been changed since you read it:\n{text_diff(wanted.text, merge_of.text)}"
     return replace(

@@ -35,7 +35,7 @@ FILES = {
     "leak.sh": "cut -d= -f2 .env\ncat deploy.pem\ntail -2 deploy.pem\n"
     f"printf %s {IN_OUTPUT[:10]}\necho {IN_OUTPUT[10:]}\necho envCanary-7731''-xyz\n",
 }
-TASK = f"Name the shop in config.py and debug it (the key {IN_TASK} is in the vault)."
+TASK = f"Name the shop in @config.py and debug it, see @.env and @deploy.pem (the key {IN_TASK} is in the vault)."
 PLAN = {"title": "t", "steps": [{"id": "s", "title": "Name it", "brief": "Name it.", "files": ["config.py"]}]}
 
 
@@ -122,6 +122,7 @@ def test_canaries_are_found_in_no_request_row_event_question_cassette_or_output(
         assert [each.code for each in ended] == [4] * (len(ended) - 1) + [0], ended[-1].err
         assert len(ended) > 3  # it was asked for the command and for both edits
         assert_none_in("requests", *(json.dumps(request.body) for request in server.requests))
+        assert str(server.requests[0].body).count("<mentioned name=") == 3
         sent = json.dumps(server.requests[-1].body) + json.dumps(server.requests[-2].body)
         assert "<secret:GITHUB-" in sent
     assert_none_in("stdout and stderr", *(each.out + each.err for each in ended))
@@ -165,6 +166,35 @@ def test_a_recorded_run_among_secrets_replays_with_another_key(
     done = flow(*words, "--replay", str(cassette), cwd=repo)
     assert done.code == 0, done.err
     assert (repo / ".env").read_bytes() == changed
+
+
+IN_VERIFY = "v3rifyCanary9921xyz"
+VERIFY = f"SHOP_PASSWORD={IN_VERIFY} sh -c 'printf %s $SHOP_PASSWORD | cksum >> seen.txt'"
+
+
+@pytest.mark.parametrize("form", ["text", "list"])
+def test_a_secret_in_the_verify_command_is_stored_apart_and_the_command_runs_with_it_after_a_resume(
+    flow: Any, repo: Path, script: Any, form: str
+) -> None:
+    setting = json.dumps(VERIFY if form == "text" else ["bash", "-c", VERIFY])
+    words = ("run", "plan-and-code", TASK, "-c", f"verify={setting}", "-o", "jsonl")
+    with OllamaServer(Agents(script)) as server:
+        ended = [flow(*words, cwd=repo, url=server.url)]
+        while ended[-1].code == 4 and len(ended) < 12:  # no resume is told the setting again
+            ended.append(flow("resume", "--answer", "yes", "-o", "jsonl", cwd=repo, url=server.url))
+        assert (ended[-1].code, len(ended) > 3) == (0, True), ended[-1].err
+        requests = [json.dumps(request.body) for request in server.requests]
+    expected = subprocess.run(["cksum"], input=IN_VERIFY, capture_output=True, text=True, check=True).stdout
+    assert (repo / "seen.txt").read_text() == expected
+    shown = flow("runs", "show", "-o", "json", cwd=repo)
+    home = Path(os.environ["FLOW_HOME"])
+    stored = [row.decode("utf-8", "replace") for _, row in rows(home / "data" / "runs.db")]
+    printed = [each.out + each.err for each in (*ended, shown)]
+    assert [text for text in (*requests, *stored, *printed) if IN_VERIFY in text] == []
+    assert any("<secret:" in row and "cksum" in row for row in stored)
+    kept = [path for path in home.rglob("*") if path.is_file() and IN_VERIFY.encode() in path.read_bytes()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+    assert "verify.json" in {path.name for path in kept}
 
 
 def test_a_resume_gives_the_same_placeholders(flow: Any, repo: Path, script: Any) -> None:

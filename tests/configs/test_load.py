@@ -300,3 +300,26 @@ def test_a_trusted_project_file_that_cannot_be_read_is_an_error(
     config.unlink()
     os.mkfifo(config)
     assert "not a regular file" in fault(load)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_project_never_says_where_its_users_own_notes_are(
+    load: Load, workspace: Path, trust: TrustStore, trusted: bool
+) -> None:
+    path = write_project(workspace, 'memory = {user_dir = "/home/evil", auto_bytes = 500}\n')
+    if trusted:
+        trust.trust(path)
+    loaded = load()
+    assert loaded.settings.memory.user_dir == "~/.local-agent/memory"
+    assert loaded.settings.memory.auto_bytes == (500 if trusted else 4_000)
+    assert loaded.origins["memory.user_dir"] == "built-in"
+    (notice,) = loaded.notices
+    assert ("memory.user_dir cannot be set by a project and was ignored." in notice) == trusted
+
+
+def test_a_user_may_have_their_notes_anywhere_or_nowhere(load: Load, dirs: Dirs) -> None:
+    write_user(dirs, '[memory]\nuser_dir = "/srv/notes/"\n')
+    assert load().settings.memory.user_dir == "/srv/notes"
+    assert load(overrides=["memory.user_dir="]).settings.memory.user_dir == ""
+    with pytest.raises(ConfigError, match="must be a path from / or ~/ on"):
+        load(overrides=["memory.user_dir=notes"])

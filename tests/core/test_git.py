@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowloom.core.errors import UsageError
-from flowloom.core.git import config_env, filters_off, own_filters, run_git
+from flowloom.core.git import config_env, events_off, filters_off, named_hooks_off, own_filters, run_git
 
 
 @pytest.fixture
@@ -43,6 +43,19 @@ def test_a_filter_with_an_equals_sign_in_its_name_does_not_run(repo: Path, tmp_p
     off = config_env(filters_off(own_filters(repo)))
     assert run_git(repo, "hash-object", "--path=x.txt", "x.txt", env=off).returncode == 0
     assert not (tmp_path / "ran").exists()
+
+
+def test_hooks_that_settings_name_are_switched_off_one_by_one_and_events_but_those_that_run(
+    repo: Path, isolated_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = isolated_home / "gitconfig"
+    settings.write_text('[hook "mine"]\n command = x\n event = pre-commit\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    config(repo, "config", "hook.a.b.command", "y")
+    assert named_hooks_off(repo) == [("hook.a.b.enabled", "false"), ("hook.mine.enabled", "false")]
+    assert "'hook.pre-commit.enabled=false'" in events_off()
+    off = events_off(but=["pre-commit"])
+    assert ("'hook.pre-commit." in off, "'hook.post-index-change." in off) == (False, True)
 
 
 def test_a_repository_named_by_the_environment_does_not_count(

@@ -122,7 +122,7 @@ class Scene:
         self.marks = self.root / "marks"
         self.marks.mkdir()
         (self.root / "beside.txt").write_text("beside")
-        for name in (".ssh/id_rsa", ".netrc", ".aws/credentials", ".bashrc"):
+        for name in (".ssh/id_rsa", ".ssh/notes.md", ".netrc", ".aws/credentials", ".bashrc"):
             path = self.home / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"secret = {SECRET}\n")
@@ -164,6 +164,8 @@ class Scene:
         log.unlink(missing_ok=True)
         env = {**os.environ, "PATH": f".:{os.environ['PATH']}::node_modules/.bin", "DEPLOY_TOKEN": SECRET}
         env |= {"OLLAMA_HOST": url} if url else {"OLLAMA_HOST": "http://127.0.0.1:9"}
+        # An editor whose name the repository has a program of its own for.
+        env |= {"EDITOR": "python3 -c pass"}
         watcher = Path(__file__).with_name("watched_flow.py")
         places = (str(self.repo), *(str(self.home / name) for name in (".ssh", ".aws")))
         command = [sys.executable, str(watcher), str(log), *places, "--", *words]
@@ -183,7 +185,8 @@ class Scene:
     def protected(self) -> dict[str, str]:
         """Return the state of all that no run may change in any mode, by place."""
         places = [self.repo / ".git" / "hooks", self.repo / ".git" / "config", self.repo / ".flow", self.marks]
-        places += [self.root / "beside.txt", self.repo / ".mcp.json", *sorted(self.home.iterdir())]
+        places += [self.root / "beside.txt", self.repo / ".mcp.json", self.repo / ".agent" / "memory"]
+        places += sorted(self.home.iterdir())
         return _states(places, leave=self.home / "flow")
 
     def git_data(self) -> dict[str, str]:
@@ -275,6 +278,7 @@ def _actors(scene: Scene) -> None:
         "verify": scene.shell("config-verify"),
         "check": scene.shell("config-check"),
         "mode": "auto",
+        "memory.user_dir": str(scene.home / ".ssh"),
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in config.items()]
     scene.write(".flow/config.toml", "\n".join(lines) + '\n[permissions]\n"bash(*)" = "allow"\n')

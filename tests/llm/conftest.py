@@ -82,5 +82,5 @@ def ask(*messages: Message, turn: int = 0, node: str = "code", **options: Any) -
     return ModelRequest((Message("system", "You code."), *asked), CallKey(node, 1, turn), **options)
 
 
-def ignore(phase: Phase, amount: int) -> None:
+def ignore(phase: Phase, amount: int, fault: str = "") -> None:
     """Take progress and do nothing."""

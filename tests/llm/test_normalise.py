@@ -31,6 +31,9 @@ NORMALISE = Normaliser(HOME / "app", HOME)
         ("line 12 of 345", "line 12 of 345"),
         ("key sk-proj-abcdefghij0123456789", "key <secret:API-KEY-7e3b6c>"),
         ("日本語だけの文。", "日本語だけの文。"),
+        ("found\n\n<reminder>\nBudget: about 5 more\n</reminder>", "found"),
+        ("<reminder>\nA list\nBudget: about 5 more\n</reminder>", "<reminder>\nA list\n</reminder>"),
+        ("Budget: 5 apples\n", "Budget: 5 apples\n"),
     ],
 )
 def test_what_changes_from_run_to_run_is_replaced(text: str, normal: str) -> None:

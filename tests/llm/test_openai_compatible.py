@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowloom.core.errors import ModelFault, ModelUnavailable, ReplyCut, ReplyInvalid
+from flowloom.core.errors import LimitReached, ModelFault, ModelUnavailable, ReplyCut, ReplyInvalid
 from flowloom.core.events import Phase
 from flowloom.core.messages import Message, ToolCall, ToolDef
 from flowloom.llm.answers import Call, Fault, RawReply, Reply
@@ -147,7 +147,7 @@ async def test_progress_goes_from_waiting_over_the_prompt_to_generating(
 ) -> None:
     seen: list[tuple[Phase, int]] = []
     server = serve_openai([Reply("x" * 60, piece_chars=20)])
-    await connect_openai(server).complete(ask(), lambda phase, amount: seen.append((phase, amount)))
+    await connect_openai(server).complete(ask(), lambda phase, amount, fault="": seen.append((phase, amount)))
     assert seen[:6] == [
         ("waiting for model", 0),
         ("reading prompt", 50),
@@ -178,6 +178,15 @@ async def test_arguments_that_are_no_object_are_told_to_the_model(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("kind", ["double-done", "slow-drip"])
+async def test_whole_reply_with_something_odd_about_it_is_taken(
+    serve_openai: ServeOpenAI, connect_openai: ConnectOpenAI, kind: Any
+) -> None:
+    server = serve_openai([Fault(kind, text="whole", delay_s=0.05)])
+    assert (await connect_openai(server, stall_timeout_s=1).complete(ask(), ignore)).text == "whole"
+    assert len(server.requests) == 1
+
+
 async def test_unknown_end_is_a_fault(serve_openai: ServeOpenAI, connect_openai: ConnectOpenAI) -> None:
     server = serve_openai([Reply("a", done_reason="abort")])
     with pytest.raises(ModelFault, match="'abort'"):
@@ -190,37 +199,53 @@ BROKEN = {
     "error-line": "CUDA error",
     "empty": "sent nothing",
     "not-json": "no event stream",
+    "garbage": "none of an event stream|no whole JSON|without its last part",
+    "error-object": "did not keep running",
+    "drop": "the connection broke",
+    "reset": "the connection broke",
+    "endless": "far beyond its limit of 20 tokens",
 }
 
 
-@pytest.mark.parametrize("kind", [*BROKEN, "drop", "load", "http-500", "http-503"])
+@pytest.mark.parametrize("kind", [*BROKEN, "load", "http-500", "http-503"])
 async def test_fault_that_passes_is_asked_again_at_once(
     serve_openai: ServeOpenAI, connect_openai: ConnectOpenAI, kind: Any
 ) -> None:
     server = serve_openai([Fault(kind), Reply("whole")])
-    async with asyncio.timeout(2):
-        assert (await connect_openai(server).complete(ask(), ignore)).text == "whole"
+    async with asyncio.timeout(4):
+        assert (await connect_openai(server).complete(ask(max_tokens=20), ignore)).text == "whole"
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-async def test_reply_that_keeps_breaking_is_a_fault_after_three_times(
+async def test_reply_that_keeps_breaking_is_given_up_after_three_times(
     serve_openai: ServeOpenAI, connect_openai: ConnectOpenAI, kind: Any
 ) -> None:
     server = serve_openai(lambda request: Fault(kind), kind="vllm")
-    with pytest.raises(ModelFault, match=BROKEN[kind]):
-        await connect_openai(server).complete(ask(), ignore)
+    with pytest.raises(ModelUnavailable, match=BROKEN[kind]):
+        await connect_openai(server).complete(ask(max_tokens=20), ignore)
     assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("kind", ["http-503", "drop", "load"])
+@pytest.mark.parametrize("status", [429, 503])
 async def test_server_that_stays_out_is_given_up_after_the_patience(
-    serve_openai: ServeOpenAI, connect_openai: ConnectOpenAI, kind: Any
+    serve_openai: ServeOpenAI, connect_openai: ConnectOpenAI, status: int
 ) -> None:
-    server = serve_openai(lambda request: Fault(kind))
-    with pytest.raises(ModelUnavailable, match="no model server answers"):
+    server = serve_openai(lambda request: Fault("http", status=status, text="busy"))
+    with pytest.raises(ModelUnavailable, match="answers with an error: HTTP"):
         await connect_openai(server, retry_patience_s=0.9).complete(ask(), ignore)
     assert len(server.requests) == 3  # at 0, 0.25 and 0.75 s
+
+
+async def test_server_that_loads_its_model_is_waited_for_as_long_as_for_a_first_token(
+    serve_openai: ServeOpenAI, connect_openai: ConnectOpenAI
+) -> None:
+    seen: list[tuple[Phase, int]] = []
+    server = serve_openai(lambda request: Fault("load"))
+    chat = connect_openai(server, retry_patience_s=0.1, first_token_timeout_s=0.9)
+    with pytest.raises(ModelUnavailable, match="still loading its model"):
+        await chat.complete(ask(), lambda phase, amount, fault="": seen.append((phase, amount)))
+    assert [told for told in seen if told[0] == "loading model"] == [("loading model", 1), ("loading model", 2)]
 
 
 async def test_dead_server_names_how_its_kind_is_started(connect_openai: ConnectOpenAI) -> None:
@@ -246,13 +271,13 @@ async def test_dead_server_names_how_its_kind_is_started(connect_openai: Connect
         (
             Fault("http", status=400, text="the request exceeds the available context size, try increasing it"),
             "llama.cpp",
-            ModelFault,
+            LimitReached,
             "does not fit the server's window.*models.num_ctx",
         ),
         (
             Fault("http", status=400, text="This model's maximum context length is 4096 tokens. However, you"),
             "vllm",
-            ModelFault,
+            LimitReached,
             "does not fit the server's window",
         ),
         (Fault("http", status=400, text="bad option"), "lmstudio", ModelFault, "HTTP 400.*bad option"),
@@ -291,7 +316,7 @@ async def test_cancel_closes_the_stream(serve_openai: ServeOpenAI, connect_opena
     server = serve_openai([Fault("stall", delay_s=20), Reply("next")])
     chat = connect_openai(server)
     started = asyncio.Event()
-    task = asyncio.create_task(chat.complete(ask(), lambda phase, amount: started.set() if amount else None))
+    task = asyncio.create_task(chat.complete(ask(), lambda phase, amount, *_: started.set() if amount else None))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -14,10 +14,14 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
+from flowloom.configs.rules import Rule
 from flowloom.context.assemble import TurnAssembler
 from flowloom.core.events import Event, EventRecord, Phase
 from flowloom.core.hits import Hit, Source
+from flowloom.core.masking import SecretMask
+from flowloom.core.prices import Prices
 from flowloom.core.questions import Answer, Question
+from flowloom.core.tool_names import OWN_NAMES
 from flowloom.graphs.build import Flow
 from flowloom.graphs.facts import Facts
 from flowloom.graphs.read import read_text
@@ -28,7 +32,7 @@ from flowloom.llm.answers import Answers
 from flowloom.llm.ollama import OllamaChat
 from flowloom.llm.ollama_server import OllamaServer, scripted
 from flowloom.llm.tokens import EstimatingCounter
-from flowloom.nodes.deps import AgentLimits, NodeDeps, Toolbox
+from flowloom.nodes.deps import AgentLimits, FallBack, NodeDeps, Toolbox, no_other_model
 from flowloom.nodes.sub_agent import SubAgents
 from flowloom.runs.blobs import BlobStore
 from flowloom.runs.changes import RunChanges, baseline
@@ -36,6 +40,7 @@ from flowloom.runs.journal import RunJournal
 from flowloom.runs.limits import RunLimits
 from flowloom.runs.runner import StopControl
 from flowloom.runs.store import RunStore
+from flowloom.tools.background_jobs import BackgroundJobs
 from flowloom.tools.effects import Effects
 from flowloom.tools.host import HostSandbox
 from flowloom.tools.registry import TOOLS
@@ -84,9 +89,13 @@ class Bench:
         self.mode = mode
         self.limits = limits
         self.run_limits = Limits()
+        self.fall_back: FallBack = no_other_model
+        self.prices = Prices()
         self.stop = threading.Event()
         self.saver = InMemorySaver()
         self.grants: set[str] = set()
+        self.rules: tuple[Rule, ...] = ()
+        self.names = OWN_NAMES
         self.chat = OllamaChat(url=server.url, model="scripted", window=8192)
         self.row = store.create_run(
             graph="g",
@@ -99,6 +108,7 @@ class Bench:
         )
         self.blobs = BlobStore(store.blobs_folder(self.row.id))
         self.journal = RunJournal(store, self.row.id, self.blobs)
+        self.background = BackgroundJobs(store.jobs_folder(self.row.id), SecretMask(), first_look_s=0.1)
         self.rebase()
 
     def rebase(self) -> None:
@@ -112,20 +122,25 @@ class Bench:
             sandbox=HostSandbox(),
             journal=self.journal,
             blobs=self.blobs,
-            jobs=self.store.blobs_folder(self.row.id) / "jobs",
+            jobs=self.store.jobs_folder(self.row.id),
             mode=self.mode,
             grants=self.grants,
             output_bytes=16_384,
             spawner=spawner,
+            rules=self.rules,
+            background=self.background,
         )
         deps = NodeDeps(
             model=lambda role: self.chat,
-            toolbox=Toolbox(TOOLS, self.repo, self.blobs, NoHits(), effects),
+            toolbox=Toolbox(TOOLS, self.repo, self.blobs, NoHits(), effects, jobs=self.background),
             assembler=TurnAssembler(WholeFiles(self.repo), EstimatingCounter(), (), lambda: "Today is 2026-01-02."),
             events=Sink(self.store, self.row.id),
             gate=RunLimits(self.store, self.row.id, self.run_limits),
             changes=self.changes,
             limits=self.limits,
+            fall_back=self.fall_back,
+            prices=self.prices,
+            names=lambda model, key: self.names,
         )
         spawner.attach(deps)
         return deps
@@ -220,6 +235,7 @@ async def bench(make_repo: Any, store: RunStore) -> AsyncIterator[MakeBench]:
 
         yield make
         for bench in made:
+            bench.background.stop_all()
             await bench.chat.aclose()
             assert bench.server.refused == []
 

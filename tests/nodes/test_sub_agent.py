@@ -13,6 +13,10 @@ from flowloom.nodes.deps import AgentLimits
 CODER = "type: coder, prompt: 直す"
 
 
+def wants_summary(request: Any) -> bool:
+    return "The conversation is getting too long" in request.messages[-1]["content"]
+
+
 def spawn(script: Any, task: str = "who uses x", **args: Any) -> Any:
     return script.call("spawn_agent", task=task, **args)
 
@@ -147,3 +151,24 @@ async def test_events_name_the_sub_agent_below_its_call(bench: Any, script: Any)
         "node_end a#1/agent:t0.0#1",
         "node_end a#1",
     ]
+
+
+async def test_long_report_is_cut_and_the_parent_is_told_how_to_read_it_all(bench: Any, script: Any) -> None:
+    report = "".join(f"a.py:{number} uses x\n" for number in range(600))
+    run = bench(spawn(script), Reply(report), Reply("done"))
+    await run.node(CODER)
+    (shown,) = run.results()
+    assert shown.startswith("a.py:0 uses x\n") and "a.py:599 uses x" in shown
+    assert len(shown) < 5_000 and "bytes left out here; all of it: read_file, path 'output:" in shown
+
+
+async def test_sub_agent_makes_its_own_conversation_smaller(bench: Any, script: Any) -> None:
+    looks = [script.call("read_file", path=f"m{number}.py") for number in range(9)]
+    turns = iter([spawn(script), *looks, Reply("report"), Reply("done")])
+    run = bench(serve=lambda request: Reply("found: little") if wants_summary(request) else next(turns))
+    for number in range(9):
+        run.write(f"m{number}.py", f"value_{number} = 'a line of some length to fill the window'\n" * 60)
+    await run.node(CODER)
+    assert set(run.kinds("compacted")) == {"compacted a#1/agent:t0.0#1"}
+    assert run.results() == ["report"]
+    assert "value_3" not in json.dumps(run.conversation())

@@ -23,7 +23,7 @@ COMMAND = Command(("sh", "-c", "echo ran > a.txt"), 20.0)
 
 
 class NoSpawner:
-    async def spawn(self, parent: str, call_id: str, task: str, tools: object) -> str:
+    async def spawn(self, parent: str, call_id: str, task: str, tools: object, effects: object) -> str:
         raise NotImplementedError
 
 

@@ -25,7 +25,7 @@ from flowloom.runs.snapshots import SnapshotLimits, Snapshots
 from flowloom.runs.store import RunRow, RunStore
 from flowloom.tools.bwrap import BwrapSandbox, probe_bwrap
 from flowloom.tools.effects import Effects
-from flowloom.tools.jobs import job_folder
+from flowloom.tools.job_files import job_folder
 from flowloom.tools.sandbox_view import SandboxOptions, SandboxView
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap (bwrap) is not installed")

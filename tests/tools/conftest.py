@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flowloom.configs.rules import Rule
-from flowloom.core.effects import Command, Effect, FileWrite, Nothing, ToolResult
+from flowloom.core.effects import Command, Effect, FileWrite, Nothing, Spans, ToolResult
 from flowloom.core.errors import ToolError
 from flowloom.core.events import Decided
 from flowloom.core.hits import Hit, Source
@@ -19,8 +19,10 @@ from flowloom.core.masking import SecretMask
 from flowloom.core.messages import ToolCall
 from flowloom.core.ports import CallRef, JournalEntry, Owned, Sandbox
 from flowloom.core.questions import Answer, Question
-from flowloom.core.tool import ToolContext
+from flowloom.core.tool import OUTPUT_BYTES, MemoryRules, ToolContext
+from flowloom.core.tool_names import OWN_NAMES
 from flowloom.tools.args import parse_args
+from flowloom.tools.background_jobs import BackgroundJobs
 from flowloom.tools.calls import run_call
 from flowloom.tools.effects import Effects
 from flowloom.tools.host import HostSandbox
@@ -83,7 +85,7 @@ class FixedChanges:
 
 
 class EchoSpawner:
-    async def spawn(self, parent: str, call_id: str, task: str, tools: Sequence[str]) -> str:
+    async def spawn(self, parent: str, call_id: str, task: str, tools: Sequence[str], effects: object) -> str:
         if task == "too deep":
             raise ToolError("no more depth")
         return f"{parent} {call_id}: {task} with {', '.join(tools)}"
@@ -131,6 +133,13 @@ class Rig:
         self.seen: dict[str, str] | None = None
         self.decisions = KeptDecisions()
         self.secrets = SecretMask(b"run")
+        self.names = OWN_NAMES
+        self.background: BackgroundJobs | None = None
+        self.memory: MemoryRules | None = MemoryRules(2_000, "2026-01-02")
+        self.written: list[str] = []
+        self.shown: dict[str, Spans] = {}
+        self.outputs: dict[str, str] = {}
+        self.output_bytes = OUTPUT_BYTES
 
     def effects(
         self,
@@ -138,6 +147,7 @@ class Rig:
         sandbox: Sandbox | None = None,
         output_bytes: int = 16_384,
         rules: Sequence[Rule] = (),
+        network: bool = False,
         confinement: Confinement = "full",
     ) -> Effects:
         return Effects(
@@ -152,8 +162,11 @@ class Rig:
             spawner=EchoSpawner(),
             secrets=self.secrets,
             rules=rules,
+            network=network,
             decisions=self.decisions,
             confinement=confinement,
+            background=self.background,
+            after_write=lambda effect: self.written.append(effect.path),
         )
 
     @property
@@ -166,6 +179,12 @@ class Rig:
             changes=self.changes,
             seen=self.seen,
             secrets=self.secrets,
+            names=self.names,
+            jobs=self.background,
+            memory=self.memory,
+            shown=self.shown,
+            outputs=self.outputs,
+            output_bytes=self.output_bytes,
         )
 
     def plan(self, tool: str, **args: Any) -> Effect:

@@ -13,7 +13,8 @@ from flowloom.core.errors import ToolError
 from flowloom.core.ports import CallRef, CommandOutcome
 from flowloom.core.questions import Answer, Question
 from flowloom.tools.host import HostSandbox
-from flowloom.tools.jobs import job_folder, make_job
+from flowloom.tools.job_files import job_folder
+from flowloom.tools.jobs import make_job
 from flowloom.tools.permissions import approval_question, grants_for
 
 REF = CallRef("code#1", "c1")
@@ -178,6 +179,35 @@ async def test_a_line_that_only_reads_runs_unasked_and_git_in_it_runs_nothing_of
     assert (result.text, result.exit_code) == ("?? trap.sh", 0)
     assert not (rig.workspace / "sprung").exists()
     assert rig.person.questions == []
+
+
+async def test_rules_of_a_graph_hold_within_it_alone(rig: Any) -> None:
+    outside = rig.effects("ask", rules=parse_rules({"bash(rm:*)": "deny", "bash(touch:*)": "ask"}))
+    inside = outside.within({"bash(rm:*)": "allow", "bash(touch:*)": "allow", "bash(mkdir:*)": "allow"}, None)
+    assert not (await inside.run(CallRef("n", "1"), shell("mkdir d"), "shell", wait)).failed
+    with pytest.raises(Waiting):
+        await outside.run(CallRef("n", "2"), shell("mkdir e"), "shell", wait)
+    with pytest.raises(Waiting):
+        await inside.run(CallRef("n", "3"), shell("touch a"), "shell", wait)
+    assert "denies it" in (await inside.run(CallRef("n", "4"), shell("rm -r d"), "shell", wait)).text
+    below = inside.within({"bash(mkdir:*)": "deny"}, None)
+    assert "denies it" in (await below.run(CallRef("n", "5"), shell("mkdir f"), "shell", wait)).text
+
+
+async def test_a_command_is_begun_with_the_network_it_was_given(rig: Any) -> None:
+    effects = rig.effects("auto").within({"network(touch a)": "allow", "network(echo a)": "deny"}, None)
+    for call, line in enumerate(("touch a", "echo a > x", "echo b > x")):
+        await effects.run(CallRef("n", str(call)), shell(line), "shell", wait)
+    await effects.within({}, True).run(CallRef("n", "3"), shell("echo b > x"), "shell", wait)
+    await effects.within({}, False).run(CallRef("n", "4"), shell("touch a"), "shell", wait)
+    given = [rig.journal.find(CallRef("n", str(call))).effect.network for call in range(5)]
+    assert given == [True, False, None, True, False]
+    assert [told.category for told in rig.decisions.told] == ["network", "shell", "shell", "network", "shell"]
+
+
+async def test_where_the_settings_open_the_network_a_command_is_shown_with_it(rig: Any) -> None:
+    with pytest.raises(Waiting, match="Run this command with the network"):
+        await rig.effects("ask", network=True).run(REF, shell("make"), "shell", wait)
 
 
 async def test_a_rule_that_denies_holds_in_every_mode(rig: Any) -> None:

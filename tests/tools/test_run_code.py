@@ -31,7 +31,7 @@ async def test_a_node_snippet_prints_its_result(rig: Any) -> None:
 
 def test_a_shell_snippet_is_judged_as_a_shell_line(rig: Any) -> None:
     assert rig.plan("run_code", language="bash", code="ls").category == "shell-safe"
-    assert "edit_file" in rig.refusal("run_code", language="bash", code="vim a.py")
+    assert "with your tools" in rig.refusal("run_code", language="bash", code="vim a.py")
 
 
 def test_the_project_s_own_environment_runs_python(rig: Any) -> None:

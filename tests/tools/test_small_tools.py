@@ -67,5 +67,12 @@ def test_bash_plans_a_line_that_only_reads_with_its_environment(rig: Any) -> Non
 
 
 def test_bash_refuses_what_waits_for_a_person(rig: Any) -> None:
-    assert "edit_file" in rig.refusal("bash", command="vim a.py")
+    assert "with your tools" in rig.refusal("bash", command="vim a.py")
     assert "git commit -m" in rig.refusal("bash", command="git add . && git commit")
+
+
+@pytest.mark.parametrize(("offered", "said"), [(("bash", "git"), "the tool git"), (("bash",), "to the user")])
+def test_bash_leads_a_commit_to_what_the_agent_has_for_it(rig: Any, offered: tuple[str, ...], said: str) -> None:
+    (rig.workspace / ".git").mkdir()
+    rig.offered = offered
+    assert said in rig.refusal("bash", command="make && git commit -am x")
