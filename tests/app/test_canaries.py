@@ -56,7 +56,10 @@ class Agents:
 
     def _code(self, said: int, messages: list[dict[str, Any]]) -> Answer:
         call = self._script.call
+        first = next(message["content"] for message in messages if message["role"] == "user")
         results = [message["content"] for message in messages if message["role"] == "tool"]
+        # What the first message shows already is not sent again.
+        results = [first if "shown above" in result else result for result in results]
         calls = [
             lambda: call("read_file", path="config.py"),
             lambda: call("read_file", path=".env"),
@@ -79,7 +82,7 @@ def shown_lines(result: str) -> str:
 def beside(result: str, name: str, old: str, new: str) -> dict[str, str]:
     """Return an edit that quotes the secret's line with the line that changes."""
     lines = shown_lines(result).split("\n")
-    pair = [line for line in lines if line.startswith(name) or line == old]
+    pair = dict.fromkeys(line for line in lines if line.startswith(name) or line == old)
     text = "\n".join(pair)
     return {"old_text": text, "new_text": text.replace(old, new)}
 
