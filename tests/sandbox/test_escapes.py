@@ -7,6 +7,8 @@ could not be noticed would show nothing.
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import Any, NamedTuple
 
 import pytest
@@ -203,12 +205,14 @@ ATTEMPTS = [
         "What hides a denied file is unmounted",
         "umount secrets.env; umount -l private; cat secrets.env private/token",
     ),
-    # Processes.
-    Attempt("A child in a session of its own runs on", "setsid sleep 300 > /dev/null 2>&1 & sleep 0.2"),
-    Attempt("A child that ignores the hangup runs on", "nohup setsid sleep 300 > /dev/null 2>&1 & sleep 0.2"),
-    Attempt("A child of a child that is gone runs on", "( ( setsid sleep 300 > /dev/null 2>&1 & ) & ); sleep 0.2"),
+    # Processes. Without a sandbox the runner ends what a command leaves as well.
+    Attempt("A child in a session of its own runs on", "setsid sleep 300 > /dev/null 2>&1 & sleep 0.2", False),
+    Attempt("A child that ignores the hangup runs on", "nohup setsid sleep 300 > /dev/null 2>&1 & sleep 0.2", False),
     Attempt(
-        "A child in another session outlives a timeout", "setsid sleep 300 > /dev/null 2>&1 & sleep 100", True, 0.5
+        "A child of a child that is gone runs on", "( ( setsid sleep 300 > /dev/null 2>&1 & ) & ); sleep 0.2", False
+    ),
+    Attempt(
+        "A child in another session outlives a timeout", "setsid sleep 300 > /dev/null 2>&1 & sleep 100", False, 0.5
     ),
     Attempt(
         "A child that ignores every request outlives a timeout",
@@ -369,6 +373,16 @@ def test_without_a_sandbox_it_is_noticed_that(attempt: Attempt, scene: Any) -> N
     before = scene.photo()
     told = scene.run(attempt.line.format(**scene.words()), kind="none", timeout_s=attempt.timeout_s)
     assert scene.photo() != before or CANARY in told.output
+
+
+def test_a_process_that_is_left_is_noticed(scene: Any) -> None:
+    before = scene.photo()
+    left = subprocess.Popen(["sleep", "60"], env={"PATH": os.defpath, "ESCAPED": scene.token})
+    try:
+        assert scene.photo() != before
+    finally:
+        left.kill()
+        left.wait()
 
 
 def test_there_are_many_attempts_with_names_of_their_own() -> None:
