@@ -22,10 +22,10 @@ demo: $(VENV)/.base
 	$(BIN)/flow demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -q -m "not chaos"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not chaos"
 
 test-fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -q -m "not slow and not weights and not chaos"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow and not weights and not chaos"
 
 # Our client against llama-server itself, and our rules of roles against the models' own chat templates. The source of
 # both comes with the PyPI package llama-cpp-python; building the server takes a quarter to half an hour of two cores,
