@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..configs.dirs import create_private
 from ..core.errors import ConfigError, FlowError
-from .parse import extractor_id
+from .grammars import extractor_id
 from .tokenise import FTS5_TOKENIZER
 
 SCHEMA_VERSION = 1

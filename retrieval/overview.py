@@ -10,38 +10,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from .languages import language_of
+from .languages import language_name, language_of
 
 MAX_FOLDERS = 30
 _MAX_SUBFOLDERS = 6
 _MAX_KINDS = 3
-_NAMES = {
-    "python": "Python",
-    "javascript": "JavaScript",
-    "typescript": "TypeScript",
-    "tsx": "TypeScript",
-    "go": "Go",
-    "rust": "Rust",
-    "java": "Java",
-    "c": "C",
-    "cpp": "C++",
-    "ruby": "Ruby",
-    "csharp": "C#",
-    "php": "PHP",
-    "kotlin": "Kotlin",
-    "bash": "shell",
-}
 _OTHER = {
     **dict.fromkeys((".md", ".rst", ".txt", ".adoc"), "text"),
     **dict.fromkeys((".toml", ".yaml", ".yml", ".json", ".ini", ".cfg", ".xml"), "data and settings"),
-    **dict.fromkeys((".html", ".css", ".scss", ".vue", ".svelte"), "web pages"),
-    **dict.fromkeys((".sql",), "SQL"),
+    **dict.fromkeys((".html", ".css"), "web pages"),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".svg", ".ico", ".webp"), "images"),
-    **dict.fromkeys((".swift",), "Swift"),
-    **dict.fromkeys((".scala",), "Scala"),
-    **dict.fromkeys((".lua",), "Lua"),
-    **dict.fromkeys((".ex", ".exs"), "Elixir"),
-    **dict.fromkeys((".zig",), "Zig"),
 }
 _NO_LANGUAGE = frozenset({"text", "data and settings", "images", ""})
 _PLAIN = re.compile(r"[\w.@+-]{1,60}")
@@ -80,7 +58,7 @@ def _folder_line(name: str, paths: Sequence[PurePosixPath]) -> str:
 
 def _kind(path: str) -> str:
     language = language_of(path)
-    return _NAMES[language] if language else _OTHER.get(PurePosixPath(path).suffix.lower(), "")
+    return language_name(language) if language else _OTHER.get(PurePosixPath(path).suffix.lower(), "")
 
 
 def _by_number(counts: Counter[str]) -> list[tuple[str, int]]:

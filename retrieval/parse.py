@@ -1,28 +1,26 @@
-"""Definitions of a source file by tree-sitter and the queries beside this module. Called by the code index."""
+"""Definitions, uses of names and imports of a source file by tree-sitter. Called by the code index's workers."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from .languages import LANGUAGES
+from .grammars import definitions_query, grammar, references_query
 
 if TYPE_CHECKING:
-    from tree_sitter import Language, Node, Query, Tree
+    from tree_sitter import Node, Tree
 
-EXTRACTOR_VERSION = 1
-_QUERIES_OF = {
-    "javascript": ("ecmascript", "javascript"),
-    "typescript": ("ecmascript", "typescript"),
-    "tsx": ("ecmascript", "typescript"),
-}
-"""Of the other languages each has one query of its own name."""
 _LONGEST_SIGNATURE = 160
+_LONGEST_NAME = 200
+_LONGEST_IMPORT = 1000
+# A name that two patterns find is of the kind that stands first here.
+_REFERENCE_KINDS = ("base", "call", "type", "use")
+# Of these files only what stands in <script> is parsed.
+_SCRIPTED = frozenset({"vue", "svelte"})
+_SCRIPT = re.compile(rb"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_NOT_LINE_END = re.compile(rb"[^\n]")
 # A hand-written file needs about 4 progress steps per KB, text that is nothing but unbalanced brackets 20.
 _STEPS_PER_KB = 200
 _FEWEST_STEPS = 2000
@@ -64,38 +62,67 @@ class Symbol:
         return f"{self.parent}.{self.name}" if self.parent else self.name
 
 
+class Reference(NamedTuple):
+    """A use of a name: `kind` is "base", "call", "type" or "use", `line` is 1-indexed."""
+
+    name: str
+    kind: str
+    line: int
+
+
+class Import(NamedTuple):
+    """An import as it is written, on one line; `line` is 1-indexed."""
+
+    text: str
+    line: int
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Definitions in the order of their lines. `problem`: why the file counts as plain text; "" = it parsed."""
+    """What a file defines, uses and imports, each in the order of the lines.
+
+    Attributes:
+        problem: why the file counts as plain text; "" = it parsed.
+    """
 
     symbols: tuple[Symbol, ...]
     problem: str = ""
+    references: tuple[Reference, ...] = ()
+    imports: tuple[Import, ...] = ()
 
 
 def parse_definitions(language: str, text: str) -> Parsed:
-    """Return the definitions of a text. One that cannot be parsed gives none, and the reason.
+    """Return the definitions of a text and nothing else of it. One that cannot be parsed gives none, and the reason.
+
+    Args:
+        language: as for `parse_code`.
+    """
+    return _parse(language, text, whole=False)
+
+
+def parse_code(language: str, text: str) -> Parsed:
+    """Return definitions, references and imports of a text. One that cannot be parsed gives none, and the reason.
 
     Args:
         language: a name that `language_of` returned; "" = not code.
     """
+    return _parse(language, text, whole=True)
+
+
+def _parse(language: str, text: str, *, whole: bool) -> Parsed:
     if not language:
         return Parsed(())
     source = text.encode()
     tree = parse_tree(language, source)
     if tree is None:
         return Parsed((), f"gave up parsing it as {language}")
-    symbols = _read_symbols(language, tree, source)
+    found = _find_definitions(language, tree)
+    symbols = tuple(_nest(source, found))
     if tree.root_node.has_error and not symbols:
         return Parsed((), f"does not parse as {language}")
-    return Parsed(symbols)
-
-
-def extractor_id() -> str:
-    """Return a digest of everything that decides what is extracted: version and queries."""
-    digest = hashlib.sha256(str(EXTRACTOR_VERSION).encode())
-    for language in LANGUAGES:
-        digest.update(f"{language}\0{_query_text(language)}".encode())
-    return digest.hexdigest()[:16]
+    if not whole:
+        return Parsed(symbols)
+    return Parsed(symbols, "", *_read_references(language, tree, source, {each.name.start_byte for each in found}))
 
 
 def parse_tree(language: str, source: bytes) -> Tree | None:
@@ -107,6 +134,8 @@ def parse_tree(language: str, source: bytes) -> Tree | None:
 
     if language in _ONLY_ASCII:
         source = source.translate(_LETTER_FOR_REST)
+    if language in _SCRIPTED:
+        source = _only_scripts(source)
     steps = 0
     limit = _FEWEST_STEPS + _STEPS_PER_KB * (len(source) // 1024)
 
@@ -119,45 +148,101 @@ def parse_tree(language: str, source: bytes) -> Tree | None:
         return steps > limit
 
     try:
-        return Parser(_language(language)).parse(read, progress_callback=stop)
+        return Parser(grammar(language)).parse(read, progress_callback=stop)
     except ValueError:
         return None
 
 
-def _read_symbols(language: str, tree: Tree, source: bytes) -> tuple[Symbol, ...]:
+def _only_scripts(source: bytes) -> bytes:
+    """Return the source with blanks for all that is no script, so that lines and offsets stay."""
+    kept = bytearray(_NOT_LINE_END.sub(b" ", source))
+    for match in _SCRIPT.finditer(source):
+        kept[match.start(1) : match.end(1)] = match[1]
+    return bytes(kept)
+
+
+class _Definition(NamedTuple):
+    """`scope`: the type that a method is written for outside of its body; None = what stands around it."""
+
+    node: Node
+    name: Node
+    kind: str
+    scope: Node | None
+
+
+def _find_definitions(language: str, tree: Tree) -> list[_Definition]:
+    """Return the definitions by start, the longer first."""
     from tree_sitter import QueryCursor
 
-    found: dict[tuple[int, int, int], tuple[Node, Node, str]] = {}
+    found: dict[tuple[int, int, int], _Definition] = {}
     # A more telling pattern stands first in its query; a later one that matches the same definition is no news.
-    matches = QueryCursor(_query(language)).matches(tree.root_node)
+    matches = QueryCursor(definitions_query(language)).matches(tree.root_node)
     for _, captures in sorted(matches, key=lambda match: match[0]):
-        names = captures.pop("name")
+        names = captures.get("name", [])
+        scope = next(iter(captures.get("scope", ())), None)
         for label, nodes in captures.items():
+            if not label.startswith("definition."):
+                continue
             for node, name in zip(nodes * len(names), names, strict=False):
-                found.setdefault((node.start_byte, -node.end_byte, name.start_byte), (node, name, label))
-    return tuple(_nest(source, [found[key] for key in sorted(found)]))
+                definition = _Definition(node, name, label.removeprefix("definition."), scope)
+                found.setdefault((node.start_byte, -node.end_byte, name.start_byte), definition)
+    return [found[key] for key in sorted(found)]
 
 
-def _nest(source: bytes, definitions: list[tuple[Node, Node, str]]) -> Iterator[Symbol]:
+def _read_references(
+    language: str, tree: Tree, source: bytes, taken: set[int]
+) -> tuple[tuple[Reference, ...], tuple[Import, ...]]:
+    """Return the references and imports. `taken`: offsets of names that define something, so they are no uses."""
+    from tree_sitter import QueryCursor
+
+    captures = QueryCursor(references_query(language)).captures(tree.root_node)
+    found: list[tuple[int, Reference]] = []
+    for kind in _REFERENCE_KINDS:
+        for node in captures.get(f"reference.{kind}", ()):
+            start = node.start_byte
+            if start in taken or node.end_byte - start > _LONGEST_NAME:
+                continue
+            taken.add(start)
+            found.append((start, Reference(_text(source, node), kind, node.start_point.row + 1)))
+    imports = {
+        node.start_byte: Import(_one_line(source, node), node.start_point.row + 1)
+        for node in captures.get("import", ())
+    }
+    found.sort()
+    return tuple(each for _, each in found), tuple(imports[start] for start in sorted(imports))
+
+
+def _one_line(source: bytes, node: Node) -> str:
+    return " ".join(_text(source, node).split())[:_LONGEST_IMPORT]
+
+
+def _nest(source: bytes, definitions: list[_Definition]) -> Iterator[Symbol]:
     """Yield the symbols, each with the names of those it lies in; input is sorted by start, the longer first."""
     around: list[_Around] = []
-    for node, name_node, label in definitions:
+    for node, name_node, label, scope in definitions:
         span = (node.start_byte, node.end_byte)
         while around and (around[-1].end < node.end_byte or around[-1].span == span):
             around.pop()
-        name = source[name_node.start_byte : name_node.end_byte].decode(errors="replace")
-        kind = _kind(label.removeprefix("definition."), around[-1].kind if around else "")
+        name = _text(source, name_node)
+        kind = _kind(label, around[-1].kind if around else "")
+        parents = [each.name for each in around]
+        if scope is not None:
+            parents.append(_text(source, scope).split("<", 1)[0])
         outer = _whole(node)
         yield Symbol(
             name=name,
             kind=kind,
             line=name_node.start_point.row + 1,
             start_line=outer.start_point.row + 1,
-            end_line=_last_line(outer),
+            end_line=_last_line(_with_body(outer)),
             signature=_signature(source, node, outer),
-            parent=".".join(each.name for each in around),
+            parent=".".join(parents),
         )
         around.append(_Around(span, name, kind))
+
+
+def _text(source: bytes, node: Node) -> str:
+    return source[node.start_byte : node.end_byte].decode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +275,13 @@ def _whole(node: Node) -> Node:
     return outer
 
 
+def _with_body(node: Node) -> Node:
+    """Return what ends the definition: in Dart the body stands beside the signature."""
+    holder = node.parent if node.parent is not None and node.parent.type == "method_signature" else node
+    beside = holder.next_named_sibling
+    return beside if beside is not None and beside.type == "function_body" else node
+
+
 def _last_line(node: Node) -> int:
     # A node that ends with its line's break ends at column 0 of the next one.
     row, column = node.end_point
@@ -212,24 +304,3 @@ def _body(node: Node) -> Node | None:
         if holder is not None and (body := holder.child_by_field_name("body")) is not None:
             return body
     return next((child for child in node.named_children if child.type in ("class_body", "function_body")), None)
-
-
-@cache
-def _language(name: str) -> Language:
-    from tree_sitter_language_pack import get_language
-
-    # Only languages with a query of ours get here: some other grammars of the package never return.
-    loaded: Language = get_language(name)  # type: ignore[arg-type]
-    return loaded
-
-
-@cache
-def _query(name: str) -> Query:
-    from tree_sitter import Query
-
-    return Query(_language(name), _query_text(name))
-
-
-def _query_text(name: str) -> str:
-    folder = files(__package__) / "queries"
-    return "".join((folder / f"{each}.scm").read_text(encoding="utf-8") for each in _QUERIES_OF.get(name, (name,)))

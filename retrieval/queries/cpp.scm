@@ -16,11 +16,13 @@
 (function_definition
   declarator: (function_declarator
     declarator: (qualified_identifier
+      scope: (_) @scope
       name: [(identifier) (operator_name) (destructor_name)] @name))) @definition.method
 (function_definition
   declarator: (function_declarator
     declarator: (qualified_identifier
       name: (qualified_identifier
+        scope: (_) @scope
         name: [(identifier) (operator_name) (destructor_name)] @name)))) @definition.method
 (function_definition
   declarator: [
@@ -30,8 +32,8 @@
 (function_definition
   declarator: [
     (pointer_declarator
-      declarator: (function_declarator declarator: (qualified_identifier name: (identifier) @name)))
-    (reference_declarator (function_declarator declarator: (qualified_identifier name: (identifier) @name)))
+      declarator: (function_declarator declarator: (qualified_identifier scope: (_) @scope name: (identifier) @name)))
+    (reference_declarator (function_declarator declarator: (qualified_identifier scope: (_) @scope name: (identifier) @name)))
   ]) @definition.method
 (field_declaration declarator: (function_declarator declarator: (field_identifier) @name)) @definition.prototype
 (declaration declarator: (function_declarator declarator: (identifier) @name)) @definition.prototype

@@ -1,0 +1,2 @@
+(command name: (command_name (word) @reference.call))
+((command name: (command_name (word) @_source)) @import (#any-of? @_source "source" "."))

@@ -1,0 +1,5 @@
+(normal_command (identifier) @reference.call)
+((normal_command (identifier) @_link (argument_list . (argument) (argument) @reference.use))
+  (#any-of? @_link "target_link_libraries" "add_dependencies"))
+(variable_ref (normal_var (variable) @reference.use))
+((normal_command (identifier) @_include) @import (#any-of? @_include "include" "add_subdirectory"))

@@ -1,0 +1,1 @@
+(list_lit . (sym_lit) @reference.call)

@@ -1,0 +1,2 @@
+(command name: (word) @reference.call)
+((command name: (word) @_source) @import (#eq? @_source "source"))

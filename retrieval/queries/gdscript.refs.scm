@@ -1,0 +1,6 @@
+(call . (identifier) @reference.call)
+(attribute_call . (identifier) @reference.call)
+(attribute . (identifier) @reference.use)
+(extends_statement (type (identifier) @reference.base))
+(type (identifier) @reference.type)
+((call (identifier) @_load (arguments (string))) @import (#any-of? @_load "preload" "load"))

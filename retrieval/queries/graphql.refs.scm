@@ -1,0 +1,5 @@
+(implements_interfaces (named_type (name) @reference.base))
+(named_type (name) @reference.type)
+(fragment_spread (fragment_name (name) @reference.call))
+(field (name) @reference.use)
+(directive (name) @reference.call)

@@ -1,0 +1,7 @@
+(module_definition (module_binding (module_name) @name)) @definition.module
+(module_type_definition (module_type_name) @name) @definition.interface
+(class_definition (class_binding (class_name) @name)) @definition.class
+(type_definition (type_binding name: (type_constructor) @name)) @definition.type
+(exception_definition (constructor_declaration (constructor_name) @name)) @definition.type
+(external (value_name) @name) @definition.function
+(value_specification (value_name) @name) @definition.prototype

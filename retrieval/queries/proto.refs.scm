@@ -1,0 +1,2 @@
+(message_or_enum_type (identifier) @reference.type .)
+(import) @import

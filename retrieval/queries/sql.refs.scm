@@ -1,0 +1,6 @@
+(invocation (object_reference name: (identifier) @reference.call))
+(relation (object_reference name: (identifier) @reference.type))
+(insert (object_reference name: (identifier) @reference.type))
+(update (relation (object_reference name: (identifier) @reference.type)))
+(create_index (object_reference name: (identifier) @reference.type))
+(column_definition (object_reference name: (identifier) @reference.type))

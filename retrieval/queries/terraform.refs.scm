@@ -1,0 +1,5 @@
+(variable_expr (identifier) @reference.use)
+(variable_expr . (identifier) (#any-of? @reference.use "var" "local" "module"))
+(expression (variable_expr) . (get_attr (identifier) @reference.use))
+(function_call (identifier) @reference.call)
+((block (identifier) @_kind) @import (#eq? @_kind "module"))

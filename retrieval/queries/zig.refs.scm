@@ -1,0 +1,6 @@
+(SuffixExpr . variable_type_function: (IDENTIFIER) @reference.call . (FnCallArguments))
+(FieldOrFnCall function_call: (IDENTIFIER) @reference.call)
+(FieldOrFnCall field_access: (IDENTIFIER) @reference.use)
+(ParamType (ErrorUnionExpr (SuffixExpr variable_type_function: (IDENTIFIER) @reference.type .)))
+(FnProto (ErrorUnionExpr (SuffixExpr variable_type_function: (IDENTIFIER) @reference.type .)))
+((SuffixExpr (BUILTINIDENTIFIER) @_import) @import (#eq? @_import "@import"))
