@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -125,6 +125,18 @@ class CodeIndex:
                 return action(CodeSnapshot(db))
 
         return self._mending(look)
+
+    def generation(self) -> int:
+        """Return a number that rises with every change of the index; with the next two it is a source of vectors."""
+        return self.read(lambda snapshot: snapshot.generation())
+
+    def text_shas(self) -> set[str]:
+        """Return the hashes of all passages' texts."""
+        return self.read(lambda snapshot: snapshot.text_shas())
+
+    def passage_texts(self, text_shas: set[str]) -> Iterator[tuple[str, str]]:
+        """Yield (hash, text to embed) once for each of the hashes that is still indexed."""
+        yield from self.read(lambda snapshot: list(snapshot.passage_texts(text_shas)))
 
     def _mending(self, action: Callable[[sqlite3.Connection], T]) -> T:
         """Run the action; when the file turns out to be broken, build a new one and run it again."""

@@ -18,7 +18,7 @@ from .query_names import FileMention, QueryNames, read_names, resolve_file
 from .repo_map import MapQuery, RepoMap
 from .spans import Span, SpanFitter
 from .tokenise import query_terms
-from .vectors import VectorIndex
+from .vectors import OnEmbedded, VectorIndex
 
 _CANDIDATES = 50
 _MOST_SPANS = 30
@@ -68,17 +68,28 @@ class CodeRetriever:
         self._map: tuple[int, RepoMap] | None = None
 
     def prepare(self) -> RefreshReport:
-        """Bring index and vectors in step with the files; return what changed. Worth doing before a run's first turn.
+        """Bring the index in step with the files; return what changed. Worth doing before a run's first turn.
 
-        Embedding a repository for the first time takes long; it goes on where it was when it is broken off.
+        Of vectors a few are made at once; where many are missing, it is told that `embed` makes them.
 
         Raises:
             FlowError: the index cannot be written.
         """
         report = self.index.refresh()
         if self._vectors is not None:
-            self._vectors.sync(self.index)
+            self._vectors.catch_up(self.index)
         return report
+
+    def embed(self, on_progress: OnEmbedded | None = None) -> int:
+        """Embed every passage that has no vector yet, and check Chroma's files; return how many were embedded.
+
+        It takes long for the first time, and goes on where it was when it is broken off. 0 without an embedder.
+
+        Raises:
+            FlowError: the index or the vectors cannot be written, or the embedder cannot be used.
+        """
+        self.index.refresh()
+        return self._vectors.sync(self.index, on_progress) if self._vectors is not None else 0
 
     def close(self) -> None:
         """Give the vectors free for another process. The retriever goes on with full text."""
@@ -102,7 +113,7 @@ class CodeRetriever:
         """
         if budget <= 0 or not {"map", "code"} & set(sources):
             return []
-        self.prepare()
+        self.index.refresh()
         return self.index.read(lambda snapshot: self._retrieve(snapshot, query, budget, sources))
 
     def _retrieve(self, snapshot: CodeSnapshot, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
@@ -131,7 +142,7 @@ class CodeRetriever:
         """Return passages by full text and, with an embedder, by vector, fused by rank; ties by path and line."""
         rankings = [snapshot.search_passages(query, _CANDIDATES)]
         if self._vectors is not None:
-            text_shas = self._vectors.search(query, _CANDIDATES)
+            text_shas = self._vectors.rank(self.index, query, _CANDIDATES)
             by_sha: dict[str, list[Passage]] = {}
             for passage in snapshot.find_passages(text_shas):
                 by_sha.setdefault(passage.text_sha, []).append(passage)

@@ -6,7 +6,7 @@ import array
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,10 +14,18 @@ from ..configs.dirs import create_private
 from .code_store import is_corrupt, refusal, transaction
 
 _SELECT_BATCH = 500
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS vectors (
+         model TEXT NOT NULL, text_sha TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, text_sha)
+       ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS marks (
+         model TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (model, name)
+       ) WITHOUT ROWID""",
+)
 
 
 class VectorStore:
-    """The vectors of one model; the file may hold other models' beside them.
+    """The vectors of one model; the file may hold other models' beside them. Processes may share it.
 
     Args:
         model: id of the embedder.
@@ -51,7 +59,7 @@ class VectorStore:
 
     def put(self, vectors: Mapping[str, Sequence[float]]) -> None:
         """Store vectors by text hash; they are on disk when this returns."""
-        rows = [(self._model, sha, _pack(vector)) for sha, vector in vectors.items()]
+        rows = [(self._model, sha, pack(vector)) for sha, vector in vectors.items()]
         with self._connect() as db, transaction(db, "IMMEDIATE"):
             db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
 
@@ -66,14 +74,31 @@ class VectorStore:
                     f"SELECT text_sha, vector FROM vectors WHERE model = ? AND text_sha IN ({marks})",
                     (self._model, *batch),
                 )
-                found.update((sha, _unpack(blob)) for sha, blob in rows)
+                found.update((sha, unpack(blob)) for sha, blob in rows)
         return {sha: found[sha] for sha in text_shas if sha in found}
 
-    def delete(self, text_shas: Sequence[str]) -> None:
+    def packed(self, text_shas: Collection[str], dimension: int) -> dict[str, bytes]:
+        """Return those of the vectors that have this many numbers, as little-endian float32 by hash."""
+        with self._connect() as db:
+            rows = db.execute("SELECT text_sha, vector FROM vectors WHERE model = ?", (self._model,))
+            return {sha: blob for sha, blob in rows if sha in text_shas and len(blob) == 4 * dimension}
+
+    def delete(self, text_shas: Collection[str]) -> None:
         with self._connect() as db, transaction(db, "IMMEDIATE"):
             db.executemany(
                 "DELETE FROM vectors WHERE model = ? AND text_sha = ?", [(self._model, sha) for sha in text_shas]
             )
+
+    def mark(self, name: str) -> bytes:
+        """Return what was noted under a name; b"" = nothing."""
+        with self._connect() as db:
+            row = db.execute("SELECT value FROM marks WHERE model = ? AND name = ?", (self._model, name)).fetchone()
+        return bytes(row[0]) if row else b""
+
+    def set_mark(self, name: str, value: bytes) -> None:
+        """Note something about the vectors of this model."""
+        with self._connect() as db, transaction(db, "IMMEDIATE"):
+            db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (self._model, name, value))
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -82,24 +107,23 @@ class VectorStore:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
-            db.execute(
-                """CREATE TABLE IF NOT EXISTS vectors (
-                     model TEXT NOT NULL, text_sha TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, text_sha)
-                   ) WITHOUT ROWID"""
-            )
+            for statement in _SCHEMA:
+                db.execute(statement)
             yield db
         finally:
             db.close()
 
 
-def _pack(vector: Sequence[float]) -> bytes:
+def pack(vector: Sequence[float]) -> bytes:
+    """Return numbers as little-endian float32."""
     packed = array.array("f", vector)
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tobytes()
 
 
-def _unpack(blob: bytes) -> list[float]:
+def unpack(blob: bytes) -> list[float]:
+    """Return the numbers of what `pack` made."""
     packed = array.array("f")
     packed.frombytes(blob)
     if sys.byteorder == "big":

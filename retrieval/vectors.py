@@ -1,168 +1,295 @@
-"""Nearest passages of code by meaning. Called by the retriever when an embedder is set."""
+"""Nearest passages by meaning: keeps the vectors of a source of passages, and finds the nearest to a query.
+
+Called by the retrievers when an embedder is set. The vectors in SQLite are the truth; up to some 50,000 of them are
+compared one by one, beyond that Chroma answers, whose files are kept in step and are made anew when they are not.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import secrets
-import shutil
-import sqlite3
+import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from ..configs.dirs import create_private
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, ModelFault, ModelUnavailable
 from ..core.ports import Embedder
-from .chroma_cache import ChromaCache, open_cache
-from .code_index import CodeIndex, ignore_notice
-from .vector_store import VectorStore
+from .chroma_owner import ChromaOwner
+from .code_index import ignore_notice
+from .vector_store import VectorStore, pack, unpack
+
+if TYPE_CHECKING:
+    from .exact_search import ExactSearch
+
+OnEmbedded = Callable[[int, int], None]
+"""Told how many texts are embedded, and of how many; first with 0."""
+
+EXACT_LIMIT = 50_000
+"""Vectors up to which they are compared one by one, unless Chroma is loaded already."""
+
+AT_ONCE = 64
+"""Texts that are embedded while somebody waits for an answer; with more to do, the rest of them is left to `sync`."""
 
 _EMBED_BATCH = 64
-_PROBES = 5
+_READ_BATCH = 512
 # Vectors of texts that are gone stay until they are the greater part: another branch may bring the texts back.
 _STALE_FACTOR = 2
+# What is embedded to see whether an id still means the same model, and how near its vectors have to be.
+_SAMPLE = "Where does the parser read the settings? 設定はどこで読まれますか。"
+_SAME_MODEL = 0.98
+# Names of what the store notes about the vectors.
+_SAMPLE_MARK = "sample"
+_CHROMA_MARK = "chroma"
+
+
+class PassageSource(Protocol):
+    """Passages of text that vectors are kept of."""
+
+    def generation(self) -> int:
+        """Return a number that rises whenever passages come or go."""
+        ...
+
+    def text_shas(self) -> set[str]:
+        """Return the hashes of the texts of all passages."""
+        ...
+
+    def passage_texts(self, text_shas: set[str]) -> Iterator[tuple[str, str]]:
+        """Yield (hash, text to embed) once for each of the hashes that is still there, in any order."""
+        ...
 
 
 class VectorIndex:
-    """The passages of one code index by one embedder. Threads may share it; one process at a time owns the folder.
+    """The passages of one source by one embedder. Threads may share it; one process at a time embeds.
 
     Args:
         folder: where vectors and Chroma's files lie; made when missing, readable by its owner only.
-        notify: told in one line when another process owns the vectors, and when something had to be rebuilt.
+        notify: told in one line what a person should know.
+        what, build_with: the passages in a word and the command that calls `sync`, for notices.
+        exact_limit: see EXACT_LIMIT.
     """
 
-    def __init__(self, folder: Path, embedder: Embedder, *, notify: Callable[[str], None] = ignore_notice) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        embedder: Embedder,
+        *,
+        notify: Callable[[str], None] = ignore_notice,
+        what: str = "code",
+        build_with: str = "flow index build",
+        exact_limit: int = EXACT_LIMIT,
+    ) -> None:
         self._folder = folder
         self._embedder = embedder
         self._notify = notify
-        self._name = f"passages-{hashlib.sha256(embedder.id.encode()).hexdigest()[:16]}"
+        self._what = what
+        self._build_with = build_with
+        self._exact_limit = exact_limit
         self._store = VectorStore(folder / "vectors.sqlite3", embedder.id)
+        name = f"passages-{hashlib.sha256(embedder.id.encode()).hexdigest()[:16]}"
+        self._owner = ChromaOwner(folder, name, self._store, notify)
         self._mutex = threading.Lock()
-        self._owner: sqlite3.Connection | None = None
-        self._refused = False
-        self._cache: ChromaCache | None = None
+        self._told: set[str] = set()
+        self._opened = False
+        self._exact: ExactSearch | None = None
+        self._kept: set[str] = set()
         self._generation = -1
 
-    def sync(self, index: CodeIndex) -> int:
-        """Embed what is new in the index and forget what is gone; return how many passages were embedded.
+    def sync(self, source: PassageSource, on_progress: OnEmbedded | None = None) -> int:
+        """Embed what is new in the source, forget what is gone, and check Chroma's files; return how many texts were
+        embedded.
 
-        0 also when nothing changed since the last call, or when another process owns the vectors.
+        0 also when nothing changed since the last call, or when another process embeds. Each batch is on disk before
+        the next: a process that is killed loses one batch, and the next call goes on.
 
         Raises:
             ConfigError: the embedder cannot be used, or gives vectors of another length than it says.
+            ModelUnavailable, ModelFault: the embedder's server does not answer, or with nothing of use.
         """
         with self._mutex:
-            if not self._own():
-                return 0
-            generation, wanted = index.read(lambda snapshot: (snapshot.generation(), snapshot.text_shas()))
-            if generation == self._generation:
-                return 0
-            embedded = self._embed_missing(index, wanted)
-            stored = self._store.text_shas()
-            cache = self._open_cache(stored)
-            kept = wanted & stored
-            cache.replace(sorted(cache.ids - kept), self._store.get(sorted(kept - cache.ids)))
-            if len(stored) > _STALE_FACTOR * len(wanted):
-                self._store.delete(sorted(stored - wanted))
-            self._generation = generation
-            return embedded
+            return self._sync(source, on_progress, answering=False)
 
     def search(self, query: str, limit: int) -> list[str]:
-        """Return the text hashes of the nearest passages, nearest first; [] when another process owns the vectors."""
+        """Return the text hashes of the nearest passages of the last sync, nearest first; [] when there are none.
+
+        Raises:
+            ConfigError, ModelUnavailable, ModelFault: as for sync.
+        """
         with self._mutex:
-            if self._cache is None or not query.strip():
+            if not self._kept or not query.strip():
                 return []
-            return self._cache.find_nearest(self._embedder.embed_query(query), limit)
+            return self._nearest(self._embedder.embed_query(query), limit)
+
+    def find_nearest(self, vector: Sequence[float], limit: int) -> list[str]:
+        """Return the same for the unit vector of a query."""
+        with self._mutex:
+            return self._nearest(vector, limit) if self._kept else []
+
+    def rank(self, source: PassageSource, query: str, limit: int) -> list[str]:
+        """Return the nearest passages as `search` does, for somebody who waits for an answer.
+
+        Only a few new texts are embedded for it; more are left for `sync`, and it is told once that they are missing.
+        An embedding server that fails is told once too, and leaves the search to words: [].
+
+        Raises:
+            ConfigError: as for sync.
+        """
+        self.catch_up(source)
+        try:
+            return self.search(query, limit)
+        except (ModelUnavailable, ModelFault) as err:
+            self._tell_once(f"search by meaning is off: {err}")
+            return []
+
+    def catch_up(self, source: PassageSource) -> None:
+        """Do what `rank` does before it searches.
+
+        Raises:
+            ConfigError: as for sync.
+        """
+        try:
+            with self._mutex:
+                self._sync(source, None, answering=True)
+        except (ModelUnavailable, ModelFault) as err:
+            self._tell_once(f"search by meaning is off: {err}")
+
+    def missing(self, source: PassageSource) -> int:
+        """Return how many texts have no vector yet. Loads no model and no Chroma."""
+        with self._mutex:
+            self._open()
+            return len(source.text_shas() - self._store.text_shas())
 
     def close(self) -> None:
         """Let another process own the vectors."""
         with self._mutex:
-            if self._cache is not None:
-                self._cache.close()
-                self._cache = None
+            self._owner.close()
+            self._exact = None
+            self._kept = set()
             self._generation = -1
-            if self._owner is not None:
-                self._owner.close()
-                self._owner = None
 
-    def _own(self) -> bool:
-        """Take the folder for this process: an exclusive lock that ends with the process, however it ends."""
-        if self._owner is not None:
-            return True
+    def _open(self) -> None:
+        if self._opened:
+            return
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = self._folder / "owner.sqlite3"
-        create_private(lock)
-        owner = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
-        try:
-            owner.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
-            owner.close()
-            if not self._refused:
-                self._notify("another process uses this workspace's vectors; this one searches by words only")
-            self._refused = True
-            return False
-        self._owner = owner
         if not self._store.open():
             self._notify("the stored vectors were damaged and are computed anew")
-        return True
+        self._opened = True
 
-    def _embed_missing(self, index: CodeIndex, wanted: set[str]) -> int:
-        """Embed in batches, each stored at once, so that a killed process loses one batch at most."""
+    def _sync(self, source: PassageSource, on_progress: OnEmbedded | None, *, answering: bool) -> int:
+        generation = source.generation()
+        if generation == self._generation:
+            return 0
+        self._open()
+        wanted = source.text_shas()
         missing = wanted - self._store.text_shas()
+        embedded = self._embed_missing(source, missing, on_progress, answering)
+        stored = self._store.text_shas()
+        if wanted & stored != self._kept:
+            self._kept = wanted & stored
+            self._exact = None
+        self._keep_cache(stored, check=not answering)
+        if len(stored) > _STALE_FACTOR * len(wanted) and self._owner.own():
+            self._store.delete(stored - wanted)
+        # What another process still embeds, or `sync` is to, is looked at again the next time.
+        self._generation = generation if wanted <= stored else -1
+        return embedded
+
+    def _embed_missing(
+        self, source: PassageSource, missing: set[str], on_progress: OnEmbedded | None, answering: bool
+    ) -> int:
+        """Embed in batches, each stored at once."""
         if not missing:
             return 0
-        texts = index.read(lambda snapshot: list(snapshot.passage_texts(missing)))
-        if len(texts) > _EMBED_BATCH:
-            self._notify(f"embedding {len(texts)} passages of code")
-        for at in range(0, len(texts), _EMBED_BATCH):
-            batch = texts[at : at + _EMBED_BATCH]
-            vectors = self._embedder.embed_passages([text for _, text in batch])
-            self._check_dimension(vectors)
-            self._store.put({sha: vector for (sha, _), vector in zip(batch, vectors, strict=True)})
-        return len(texts)
+        if answering and len(missing) > AT_ONCE:
+            self._tell_once(
+                f"{len(missing):,} passages of {self._what} have no vectors yet and are found by their words only; "
+                f"`{self._build_with}` computes them"
+            )
+            return 0
+        if not self._owner.own():
+            self._tell_once(
+                f"another process computes the vectors of {self._what}; what is new in it is found by its words only"
+            )
+            return 0
+        missing = self._check_model(source, missing)
+        if len(missing) > _EMBED_BATCH and on_progress is None:
+            self._notify(f"embedding {len(missing):,} passages of {self._what}")
+        return self._embed_all(source, sorted(missing), on_progress or (lambda done, total: None))
 
-    def _check_dimension(self, vectors: Sequence[Sequence[float]]) -> None:
+    def _embed_all(self, source: PassageSource, missing: Sequence[str], on_progress: OnEmbedded) -> int:
+        done = 0
+        on_progress(0, len(missing))
+        for at in range(0, len(missing), _READ_BATCH):
+            # Texts of like length side by side: a batch takes as long as its longest.
+            texts = sorted(
+                source.passage_texts(set(missing[at : at + _READ_BATCH])), key=lambda each: (len(each[1]), each[0])
+            )
+            for start in range(0, len(texts), _EMBED_BATCH):
+                batch = texts[start : start + _EMBED_BATCH]
+                vectors = self._embedder.embed_passages([text for _, text in batch])
+                self._check_vectors(vectors)
+                self._store.put({sha: vector for (sha, _), vector in zip(batch, vectors, strict=True)})
+                done += len(batch)
+                on_progress(done, len(missing))
+        return done
+
+    def _check_model(self, source: PassageSource, missing: set[str]) -> set[str]:
+        """Return what is to be embedded: all texts, when the same id no longer gives the same vectors.
+
+        A server's model can be replaced under its name; vectors of two models must not be compared.
+        """
+        vector = self._embedder.embed_query(_SAMPLE)
+        self._check_vectors([vector])
+        before = unpack(self._store.mark(_SAMPLE_MARK))
+        if before and sum(one * other for one, other in zip(vector, before, strict=True)) < _SAME_MODEL:
+            self._notify("the embedding model is not the one that the stored vectors are of; all are computed anew")
+            self._store.delete(self._store.text_shas())
+            missing = source.text_shas()
+        self._store.set_mark(_SAMPLE_MARK, pack(vector))
+        return missing
+
+    def _check_vectors(self, vectors: Sequence[Sequence[float]]) -> None:
         wanted = self._embedder.dimension
         if wrong := next((len(vector) for vector in vectors if len(vector) != wanted), None):
             raise ConfigError(
                 f"the embedder {self._embedder.id!r} gave {wrong} numbers instead of {wanted}.",
                 hint="Check embed.model and the weights' config.json.",
             )
+        if any(not math.isfinite(sum(vector)) for vector in vectors):
+            raise ConfigError(
+                f"the embedder {self._embedder.id!r} gave a vector that is not of numbers.",
+                hint="Check the weights, or the server's log; float32 weights help where half precision overflows.",
+            )
 
-    def _open_cache(self, stored: set[str]) -> ChromaCache:
-        """Return Chroma's index, made anew when it disagrees with the stored vectors.
+    def _keep_cache(self, stored: set[str], *, check: bool) -> None:
+        """Bring Chroma in step with the kept vectors.
 
-        Files that are damaged in some ways end the process while they are opened. The mark that is left then makes
-        the next process start from nothing; a new folder each time, since the library keeps a broken one in memory.
+        Args:
+            check: open it even when it is said to be in step, so that damage is seen.
         """
-        if self._cache is not None:
-            return self._cache
-        mark = self._folder / "opening"
-        folders = sorted(self._folder.glob("chroma-*"))
-        cache = None
-        if len(folders) == 1 and not mark.exists():
-            mark.touch()
-            cache = self._open_sound(folders[0], stored)
-        if cache is None:
-            if folders:
-                self._notify("the vector index did not agree with the stored vectors and is built anew")
-            for folder in folders:
-                shutil.rmtree(folder, ignore_errors=True)
-            cache = open_cache(self._folder / f"chroma-{secrets.token_hex(4)}", self._name)
-        if cache is None:
-            raise ConfigError(f"no vector index can be made in {str(self._folder)!r}.", hint="Check its free space.")
-        mark.unlink(missing_ok=True)
-        self._cache = cache
-        return cache
+        digest = hashlib.sha256("".join(sorted(self._kept)).encode()).digest()
+        folders = self._owner.folders()
+        in_step = len(folders) == 1 and self._store.mark(_CHROMA_MARK) == folders[0].name.encode() + digest
+        if (in_step and not check) or (not self._kept and not folders) or not self._owner.own():
+            return
+        cache = self._owner.open(stored)
+        cache.replace(sorted(cache.ids - self._kept), self._store.get(sorted(self._kept - cache.ids)))
+        self._store.set_mark(_CHROMA_MARK, self._owner.folders()[0].name.encode() + digest)
 
-    def _open_sound(self, folder: Path, stored: set[str]) -> ChromaCache | None:
-        """Return the index of a folder, or None when it is broken or holds other vectors than the stored ones."""
-        cache = open_cache(folder, self._name)
-        if cache is None:
-            return None
-        shas = sorted(cache.ids)
-        probes = self._store.get(shas[:: max(len(shas) // _PROBES, 1)][:_PROBES])
-        if cache.ids <= stored and cache.is_sound(probes):
-            return cache
-        cache.close()
-        return None
+    def _nearest(self, vector: Sequence[float], limit: int) -> list[str]:
+        if self._owner.cache is None and len(self._kept) > self._exact_limit and self._owner.own():
+            self._keep_cache(self._store.text_shas(), check=True)
+        if self._owner.cache is not None:
+            return self._owner.cache.find_nearest(vector, limit)
+        if self._exact is None:
+            from .exact_search import ExactSearch
+
+            self._exact = ExactSearch(
+                self._store.packed(self._kept, self._embedder.dimension), self._embedder.dimension
+            )
+        return self._exact.find_nearest(vector, limit)
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._notify(text)

@@ -217,7 +217,9 @@ def test_a_second_process_searches_by_words_and_says_so_once(
         assert owner.stdout.readline() == "held\n"
         assert [vectors.sync(index), vectors.sync(index)] == [0, 0]
         assert vectors.search("trains boats", 10) == []
-        assert notices == ["another process uses this workspace's vectors; this one searches by words only"]
+        assert notices == [
+            "another process computes the vectors of code; what is new in it is found by its words only"
+        ]
         owner.kill()
     assert vectors.sync(index) == 3
 
