@@ -16,7 +16,7 @@ from ..core.events import Noticed
 from ..core.git import run_git
 from ..core.masking import SecretMask
 from ..core.messages import CallKey
-from ..core.ports import ChatModel, Embedder, EventSink, Retriever
+from ..core.ports import ChatModel, EventSink, Retriever
 from ..core.tool import MemoryRules
 from ..core.tool_names import ToolNames
 from ..llm.tokens import EstimatingCounter
@@ -37,10 +37,10 @@ from ..tools.effects import Effects
 from ..tools.registry import TOOLS
 from ..tools.sandboxes import choose_sandbox, confinement_by
 from .context import AppContext
+from .embedding import embedder
 from .hooks import TrustedHooks, told_once
 from .memory import memory_files, trusted_when_written
 from .secrets import MaskedChanges, MaskedRetriever
-from .servers import check_allowed
 from .spending import prices_of
 
 
@@ -62,65 +62,29 @@ class RunParts:
 
 def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> NodeDeps:
     """Return what every node of the run is given."""
-    store, row = parts.store, parts.row
-    blobs = BlobStore(store.blobs_folder(row.id))
-    secrets = parts.secrets
-    journal = RunJournal(store, row.id, blobs, secrets)
-    changes = MaskedChanges(RunChanges(context.workspace, row.baseline, journal, blobs), secrets, context.workspace)
-    retriever = MaskedRetriever(retriever, secrets, context.workspace)
+    row, settings = parts.row, context.settings
+    blobs = BlobStore(parts.store.blobs_folder(row.id))
+    journal = RunJournal(parts.store, row.id, blobs, parts.secrets)
+    changes = RunChanges(context.workspace, row.baseline, journal, blobs)
+    retriever = MaskedRetriever(retriever, parts.secrets, context.workspace)
     spawner = SubAgents()
-    snapshots = command_snapshots(context, parts, journal)
-    settings = context.settings
-    sandbox = choose_sandbox(settings.sandbox, context.dirs, os.environ)
-    tell = told_once(store, row.id, parts.sink)
-    effects = Effects(
-        workspace=context.workspace,
-        sandbox=sandbox,
-        journal=journal,
-        blobs=blobs,
-        jobs=store.jobs_folder(row.id),
-        mode=row.options["mode"],
-        grants=RunGrants(store, row.id, secrets),
-        output_bytes=context.settings.tools.output_bytes,
-        spawner=spawner,
-        before_command=snapshots.before if snapshots else None,
-        restore=snapshots.restore if snapshots else None,
-        require_ours=parts.lease.check,
-        secrets=secrets,
-        rules=parse_rules(settings.permissions),
-        network=settings.sandbox.network,
-        decisions=RunDecisions(store, row.id, parts.sink, settings.approvals.max_requests),
-        confinement=confinement_by(settings.sandbox, sandbox),
-        background=parts.background,
-        after_write=trusted_when_written(context.trust, context.workspace, Path(row.workspace), tell),
-    )
-    assembler = TurnAssembler(
-        retriever,
-        EstimatingCounter(),
-        memory_files(context, Path(row.workspace), str(row.options.get("start", "."))),
-        lambda: reminder(context.workspace),
-        tell,
-    )
-    hooks = TrustedHooks(context.trust, context.workspace, Path(row.workspace), tell)
+    tell = told_once(parts.store, row.id, parts.sink)
+    effects = run_effects(context, parts, journal, blobs, spawner, tell)
     deps = NodeDeps(
         model=parts.model,
-        toolbox=Toolbox(
-            TOOLS,
-            context.workspace,
-            blobs,
+        toolbox=toolbox(context, parts, retriever, blobs, effects, tell),
+        assembler=TurnAssembler(
             retriever,
-            effects,
-            secrets,
-            hooks,
-            parts.background,
-            MemoryRules(settings.memory.auto_bytes, row.created_at[:10]),
+            EstimatingCounter(),
+            memory_files(context, Path(row.workspace), str(row.options.get("start", "."))),
+            lambda: reminder(context.workspace),
+            tell,
         ),
-        assembler=assembler,
         events=parts.sink,
         gate=parts.gate,
-        changes=changes,
+        changes=MaskedChanges(changes, parts.secrets, context.workspace),
         limits=agent_limits(context),
-        commit_trailer=f"Made-with: Flowloom, run {row.id}" if context.settings.commits.trailer else "",
+        commit_trailer=f"Made-with: Flowloom, run {row.id}" if settings.commits.trailer else "",
         names=parts.tool_names,
         fall_back=parts.fall_back,
         prices=prices_of(settings.models),
@@ -129,6 +93,64 @@ def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> Nod
     )
     spawner.attach(deps)
     return deps
+
+
+def run_effects(
+    context: AppContext,
+    parts: RunParts,
+    journal: RunJournal,
+    blobs: BlobStore,
+    spawner: SubAgents,
+    tell: Callable[[str], None],
+) -> Effects:
+    """Return the run's one place of effects: asked for, journaled, confined, and undone by snapshots."""
+    store, row, settings = parts.store, parts.row, context.settings
+    snapshots = command_snapshots(context, parts, journal)
+    sandbox = choose_sandbox(settings.sandbox, context.dirs, os.environ)
+    return Effects(
+        workspace=context.workspace,
+        sandbox=sandbox,
+        journal=journal,
+        blobs=blobs,
+        jobs=store.jobs_folder(row.id),
+        mode=row.options["mode"],
+        grants=RunGrants(store, row.id, parts.secrets),
+        output_bytes=settings.tools.output_bytes,
+        spawner=spawner,
+        before_command=snapshots.before if snapshots else None,
+        restore=snapshots.restore if snapshots else None,
+        require_ours=parts.lease.check,
+        secrets=parts.secrets,
+        rules=parse_rules(settings.permissions),
+        network=settings.sandbox.network,
+        decisions=RunDecisions(store, row.id, parts.sink, settings.approvals.max_requests),
+        confinement=confinement_by(settings.sandbox, sandbox),
+        background=parts.background,
+        after_write=trusted_when_written(context.trust, context.workspace, Path(row.workspace), tell),
+    )
+
+
+def toolbox(
+    context: AppContext,
+    parts: RunParts,
+    retriever: Retriever,
+    blobs: BlobStore,
+    effects: Effects,
+    tell: Callable[[str], None],
+) -> Toolbox:
+    """Return the tools of the run's agents and what these work with."""
+    workspace, row = context.workspace, parts.row
+    return Toolbox(
+        TOOLS,
+        workspace,
+        blobs,
+        retriever,
+        effects,
+        parts.secrets,
+        TrustedHooks(context.trust, workspace, Path(row.workspace), tell),
+        parts.background,
+        MemoryRules(context.settings.memory.auto_bytes, row.created_at[:10]),
+    )
 
 
 def command_snapshots(context: AppContext, parts: RunParts, journal: RunJournal) -> CommandSnapshots | None:
@@ -204,35 +226,21 @@ def code_retriever(context: AppContext, notify: Callable[[str], None]) -> CodeRe
     )
 
 
-def embedder(context: AppContext) -> Embedder | None:
-    """Return the configured embedder; None = search by words only.
-
-    Raises:
-        ConfigError: the folder with the weights is not complete, or the extra e5 is not installed.
-        Denied: the policy denies the model.
-    """
-    embed = context.settings.embed
-    if embed.backend == "none":
-        return None
-    check_allowed(context.settings, embed.model)
-    from ..retrieval.embeddings import SentenceTransformerEmbedder
-
-    return SentenceTransformerEmbedder(Path(embed.path), embed.device, embed.model)
-
-
 def reminder(workspace: Path) -> str:
     """Return the day, the working directory and the git state, as an agent is told them once."""
-    facts = git_facts(workspace)
-    branch = facts["branch"] or "(no branch)"
+    branch = _git(workspace, *_BRANCH) or "(no branch)"
     return f"Today is {datetime.date.today().isoformat()}. Repository root: {workspace}. Branch: {branch}."
+
+
+_BRANCH = ("symbolic-ref", "--short", "-q", "HEAD")
 
 
 def git_facts(workspace: Path) -> Mapping[str, Any]:
     """Return {branch, head}; each "" when there is none yet. Runs git without anything a repository could hook in."""
-    return {
-        "branch": _git(workspace, "symbolic-ref", "--short", "-q", "HEAD"),
-        "head": _git(workspace, "rev-parse", "-q", "--verify", "HEAD"),
-    }
+    head, _, branch = _git(workspace, "rev-parse", "HEAD", "--abbrev-ref", "HEAD").partition("\n")
+    if not head:  # before the first commit, or no repository
+        branch = _git(workspace, *_BRANCH)
+    return {"branch": "" if branch == "HEAD" else branch, "head": head}
 
 
 def _git(workspace: Path, *args: str) -> str:

@@ -49,14 +49,12 @@ def baseline(workspace: Path, blobs: Blobs | None = None) -> dict[str, Any]:
     Raises:
         UsageError: the workspace is not in a git repository.
     """
-    git = GitFolder(workspace)
-    git.require()
-    status = git.status()
+    head, status = GitFolder(workspace).state()
     dirty = {path: fingerprint(workspace / path) for path in sorted(status)}
     if blobs is not None:
         for data in _contents(workspace, dirty):
             blobs.put(data)
-    return {"head": git.head(), "dirty": dirty, "modified": [path for path in dirty if status[path] != "??"]}
+    return {"head": head, "dirty": dirty, "modified": [path for path in dirty if status[path] != "??"]}
 
 
 def _contents(workspace: Path, dirty: Mapping[str, str | None]) -> Iterator[bytes]:
@@ -102,8 +100,9 @@ class RunChanges:
 
     def files(self) -> list[str]:
         """Return workspace-relative posix paths, sorted."""
-        seen = set(self._git.dirty())
-        committed = set(self._git.moved(self._head, self._git.head()))
+        head, status = self._git.state()
+        seen = set(status)
+        committed = set(self._git.moved(self._head, head))
         first = self._first_pre()
         candidates = seen | committed | first.keys() | self._dirty.keys()
         # Git's word is enough for a tracked file that was clean, unless commits were made since.

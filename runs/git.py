@@ -5,11 +5,26 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from ..core.errors import UsageError
 from ..core.git import config_env, filters_off, own_filters, run_git
+
+
+class GitState(NamedTuple):
+    """How a repository is at one moment.
+
+    Attributes:
+        head: the commit that is checked out, in full hex; "" = there is none yet.
+        files: those that differ from it or are not tracked (ignored ones left out), deleted ones too; each with git's
+            two letters, "??" = not tracked.
+    """
+
+    head: str
+    files: Mapping[str, str]
 
 
 class GitFolder:
@@ -27,7 +42,8 @@ class GitFolder:
 
     def require(self) -> None:
         """Raise UsageError unless the workspace lies in the working tree of a git repository."""
-        done = self._run("rev-parse", "--is-inside-work-tree")
+        # It looks at no contents, so that there are no filters to switch off.
+        done = run_git(self.workspace, "rev-parse", "--is-inside-work-tree")
         if done.returncode == 0 and done.stdout.strip() == b"true":
             return
         said = _first_line(done.stderr)
@@ -44,15 +60,20 @@ class GitFolder:
         return self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}").stdout.decode().strip()
 
     def dirty(self) -> list[str]:
-        """Return files that differ from HEAD or are not tracked (ignored ones left out), deleted ones too, sorted."""
-        return sorted(self.status())
+        """Return the files of `state`, sorted."""
+        return sorted(self.state().files)
 
-    def status(self) -> dict[str, str]:
-        """Return the files of `dirty` with git's two letters of each; "??" = not tracked."""
-        status = ("status", "--porcelain=v1", "-z", "-uall", "--no-renames", "--ignore-submodules=all", "--", ".")
+    def state(self) -> GitState:
+        """Return the commit and the files that differ from it, by one command."""
+        status = ("status", "--porcelain=v2", "--branch", "--no-ahead-behind", "-z", "-uall", "--no-renames")
+        lines = self._lines(*status, "--ignore-submodules=all", "--", ".")
+        heads = [line.removeprefix(_HEAD).decode() for line in lines if line.startswith(_HEAD)]
         # With -z the paths start at the top of the working tree, whatever the current folder.
-        entries = [(entry[:2].decode(), os.fsdecode(entry[3:])) for entry in self._lines(*status)]
-        return {path.removeprefix(self._prefix): code for code, path in entries if not path.endswith("/")}
+        files = [_status_entry(line) for line in lines if not line.startswith(b"#")]
+        return GitState(
+            "".join(head for head in heads if head != "(initial)"),
+            {path.removeprefix(self._prefix): code for code, path in files if not path.endswith("/")},
+        )
 
     def tracked(self, commit: str) -> frozenset[str]:
         """Return the files of a commit; none for ""."""
@@ -90,6 +111,7 @@ class GitFolder:
     def _checked(self, *arguments: str) -> bytes:
         done = self._run(*arguments)
         if done.returncode != 0:
+            self.require()
             raise UsageError(
                 f"git {arguments[0]} failed in {str(self.workspace)!r}: {_first_line(done.stderr)}",
                 hint="Mend the repository (`git status` tells more), then try again.",
@@ -98,6 +120,18 @@ class GitFolder:
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return run_git(self.workspace, *arguments, env=self._env)
+
+
+_HEAD = b"# branch.oid "
+_WORDS_BEFORE_PATH = {b"1": 8, b"u": 10, b"?": 1}
+"""By the first word of an entry: changed, unmerged, not tracked."""
+
+
+def _status_entry(line: bytes) -> tuple[str, str]:
+    """Return the two letters and the path of an entry of `git status --porcelain=v2`."""
+    kind, rest = line.split(b" ", 1)
+    letters = "??" if kind == b"?" else rest[:2].decode().replace(".", " ")
+    return letters, os.fsdecode(line.split(b" ", _WORDS_BEFORE_PATH[kind])[-1])
 
 
 def _first_line(text: bytes) -> str:
