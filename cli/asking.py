@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from ..core.errors import UsageError
 from ..core.questions import Answer, Question
@@ -19,6 +19,9 @@ from .printing import node_name, visible
 
 Check = Callable[[Any], Any]
 """Returns an edited value as it is to be used; raises ValueError with what is wrong with it."""
+
+_NOTE = "#! "
+"""Begins the lines that tell in a draft what was wrong with it; they are no part of the text."""
 
 EDIT = "edit"
 """The choice that opens the editor, where the question carries a value under this name in its payload."""
@@ -159,35 +162,59 @@ class _Editing:
         `value` stays None when the text was not changed.
         """
         original = to_yaml(self._question.payload[EDIT])
-        text = self._draft if self._draft is not None else original
         try:
             editor = set_editor(self._env) or [DEFAULT]
         except UsageError as err:
             return f"{err.message} {err.hint}"
-        edited = self._edit(text, editor)
-        if isinstance(edited, int):
-            return f"The editor {shlex.join(editor)!r} ended with {edited}."
-        if edited is None:
-            return f"The editor {shlex.join(editor)!r} cannot be started: set VISUAL or EDITOR."
-        self._draft = edited
-        if edited == original:
+        edited = self._edit(self._draft if self._draft is not None else original, editor)
+        if edited.text is not None:
+            self._draft = edited.text
+        if edited.problem:
+            return edited.problem
+        if self._draft is None or without_notes(self._draft) == original:
+            self._draft = None
             return None
         try:
-            self.value = self._check(from_yaml(edited))
+            self.value = self._check(from_yaml(self._draft))
         except ValueError as err:
+            self._draft = _with_notes(str(err), self._draft)
             return f"That cannot be used: {err}"
         return None
 
-    def _edit(self, text: str, editor: list[str]) -> str | int | None:
-        """Return the text after the editor, its exit code when it failed, None when it cannot be started."""
+    def _edit(self, text: str, editor: list[str]) -> _Edited:
         with tempfile.TemporaryDirectory(prefix="flow-edit-") as folder:
             path = Path(folder) / f"{self._question.payload.get('key') or 'value'}.yaml"
             path.write_text(text, "utf-8")
             try:
-                done = subprocess.run([*editor, str(path)])
+                code = subprocess.run([*editor, str(path)]).returncode
             except OSError:
-                return None
-            return path.read_text("utf-8", errors="replace") if done.returncode == 0 else done.returncode
+                return _Edited(None, f"The editor {shlex.join(editor)!r} cannot be started: set VISUAL or EDITOR.")
+            try:
+                left = path.read_text("utf-8", errors="replace")
+            except OSError as err:
+                return _Edited(None, f"The editor {shlex.join(editor)!r} left no text: {err.strerror}.")
+        return _Edited(left, f"The editor {shlex.join(editor)!r} ended with {code}." if code else "")
+
+
+class _Edited(NamedTuple):
+    """What an editor left: the text, None = none; what went wrong, "" = nothing."""
+
+    text: str | None
+    problem: str
+
+
+def _with_notes(problem: str, text: str) -> str:
+    """Return a draft with what is wrong with it on top, in place of what was told there before."""
+    notes = ["This cannot be used:", *problem.splitlines(), "Leave the text as it was to change nothing."]
+    return "".join(f"{_NOTE}{line}\n" for line in notes) + without_notes(text)
+
+
+def without_notes(text: str) -> str:
+    """Return a draft without the lines at its beginning that told what was wrong with it."""
+    lines = text.splitlines(keepends=True)
+    while lines and lines[0].startswith(_NOTE.rstrip()):
+        del lines[0]
+    return "".join(lines)
 
 
 def to_yaml(value: Any) -> str:
@@ -230,13 +257,13 @@ def _with_blocks(value: Any) -> Any:
 
 
 def _schema_check(question: Question) -> Check:
-    name = question.payload.get("schema")
+    payload = question.payload
 
     def check(value: Any) -> Any:
-        from ..core.schemas import SCHEMAS
+        from ..nodes.values import fitted
 
-        schema = SCHEMAS.get(name) if isinstance(name, str) else None
-        # pydantic's ValidationError is a ValueError.
-        return value if schema is None else schema.model_validate(value).model_dump(mode="json")
+        if value is None:
+            raise ValueError("it is empty")
+        return fitted(value, payload.get("schema"), payload.get("kind"))
 
     return check

@@ -60,12 +60,18 @@ async def run_human(call: NodeCall, deps: NodeDeps) -> NodeResult:
         node=call.label,
         text=str(fields.get("show", "")),
         choices=tuple(fields["choices"]),
-        payload={"edit": fields["edit_value"], "key": edits, "schema": fields.get("edit_schema")} if edits else {},
+        payload=_edited(fields, edits) if edits else {},
         headless=fields.get("headless"),
     )
     answer = _usable_answer(masked_question(question, deps.toolbox.secrets), call)
     edited = {edits: answer.value} if edits and answer.value is not None else {}
     return NodeResult(human_value(answer), answer.choice, edits=edited, resets=answer.by == "person")
+
+
+def _edited(fields: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return what an editor needs: the value, and what it has to be when it comes back."""
+    schema, kind = fields.get("edit_schema"), fields.get("edit_kind")
+    return {"edit": fields["edit_value"], "key": key, "schema": schema, "kind": kind}
 
 
 def human_value(answer: Answer) -> dict[str, Any]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,46 @@ def test_yaml_that_cannot_be_read_is_refused(editor: Any) -> None:
     answer, shown = ask(EDIT, "edit\nreject\n", env=editor("text += '\\n  }: ['"))
     assert answer == Answer("reject")
     assert "That cannot be used: " in shown
+
+
+def test_what_is_wrong_stands_above_the_text_when_it_is_opened_again(editor: Any, tmp_path: Path) -> None:
+    keep = f"pathlib.Path({str(tmp_path)!r}, str(turn)).write_text(text)"
+    env = editor(
+        "text = text.replace('id: a', 'id: \"\"')", f"{keep}; text += '\\n  }}: ['", f"{keep}; text = text[:-7]"
+    )
+    ask(EDIT, "edit\nedit\nedit\nreject\n", env=env)
+    first, second = ((tmp_path / name).read_text() for name in "12")
+    assert first.startswith("#! This cannot be used:\n#! is no Plan: steps.0.id: ")
+    assert first.endswith(to_yaml(PLAN).replace("id: a", 'id: ""'))
+    assert second.startswith("#! This cannot be used:\n#! while parsing") and second.count("cannot be used") == 1
+    assert second.endswith("\n  }: [")
+
+
+def test_text_put_back_as_it_was_changes_nothing(editor: Any) -> None:
+    env = editor("text = text.replace('id: a', 'id: \"\"')", "text = text.replace('id: \"\"', 'id: a')")
+    assert ask(EDIT, "edit\nedit\n", env=env)[0] == Answer("edit", value=None)
+
+
+def test_edited_value_must_be_of_the_type_of_its_key(editor: Any) -> None:
+    question = replace(EDIT, payload={"edit": ["a"], "key": "names", "schema": None, "kind": "list"})
+    env = editor("text = 'a: 1'", "text = '- b'")
+    answer, shown = ask(question, "edit\nedit\n", env=env)
+    assert "must be of type list, not {'a': 1}" in shown
+    assert answer == Answer("edit", value=["b"])
+
+
+def test_text_of_an_editor_that_failed_is_kept_for_the_next_try(editor: Any) -> None:
+    env = editor("path.write_text(text.replace('合計', '平均')); sys.exit(1)", "pass")
+    answer, shown = ask(EDIT, "edit\nedit\n", env=env)
+    assert "ended with 1" in shown
+    assert answer == Answer("edit", value={**PLAN, "title": "平均を直す"})
+
+
+@pytest.mark.parametrize(("code", "told"), [("path.unlink(); sys.exit()", "left no text"), ("text = ''", "is empty")])
+def test_editor_that_leaves_nothing_changes_nothing(editor: Any, code: str, told: str) -> None:
+    answer, shown = ask(EDIT, "edit\nreject\n", env=editor(code))
+    assert told in shown
+    assert answer == Answer("reject")
 
 
 def test_own_check_decides_over_an_edited_value(editor: Any) -> None:

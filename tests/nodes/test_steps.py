@@ -87,7 +87,7 @@ async def test_answer_that_is_no_choice_is_asked_for_again(bench: Any) -> None:
 async def test_edit_takes_the_place_of_the_state_key(bench: Any, plan: Any) -> None:
     run = bench()
     await run.run(EDIT.replace("DECLARED", "{schema: Plan}"), start=plan)
-    assert run.question.payload == {"edit": plan, "key": "key", "schema": "Plan"}
+    assert run.question.payload == {"edit": plan, "key": "key", "schema": "Plan", "kind": None}
     assert await run.answer("edit", {**plan, "title": "別の題"}) == {**plan, "title": "別の題"}
 
 
