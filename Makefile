@@ -59,7 +59,7 @@ test-engine: $(VENV)/.engine $(ENGINE)/source/.unpacked $(LLAMA_SERVER)
 
 # Kills and starves processes for about twenty minutes; CHAOS_POINTS, CHAOS_DISK and CHAOS_RESUMERS set how many.
 chaos: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -s -m chaos tests/chaos
+	$(BIN)/python -m pytest -q -s -m chaos tests/chaos tests/sandbox
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

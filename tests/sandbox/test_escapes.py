@@ -107,6 +107,8 @@ mknod disk b $1 $2; head -c 100 disk > d && echo evil-read
 """
 MANY_FILES = "cd /dev/shm && for n in 1 2 3 4 5; do head -c 40000000 /dev/zero > {token}-$n; done; df -k /dev/shm"
 
+FORK_BOMB = Attempt("A fork bomb takes the machine", "bomb() {{ bomb | bomb & }}; bomb; sleep 5", False, 8.0)
+
 ATTEMPTS = [
     # Files outside, by every name they have.
     Attempt("A link out of the workspace is written through", "ln -s {outside}/keep.txt l; echo evil > l"),
@@ -236,7 +238,7 @@ ATTEMPTS = [
         "ls -l /proc/self/fd /proc/1/fd; cat /proc/self/fd/[3-9]* /proc/self/fd/1[0-9]*",
         False,
     ),
-    Attempt("A fork bomb takes the machine", "bomb() {{ bomb | bomb & }}; bomb; sleep 5", False, 8.0),
+    FORK_BOMB,
     Attempt(
         "Threads take the machine",
         python(THREADS),
@@ -360,6 +362,19 @@ def look_inside(scene: Any, output: str) -> None:
 
 @pytest.mark.parametrize("attempt", _BY_NAME)
 def test_nothing_happens_outside_when(attempt: Attempt, scene: Any) -> None:
+    if attempt is FORK_BOMB and scene.driver.uid == 0:
+        # The kernel holds root to no number of processes: until the runner looks, the tests beside this one get none.
+        pytest.skip("is tried by `make chaos`, with nothing beside it")
+    check_outside(attempt, scene)
+
+
+@pytest.mark.chaos
+def test_root_s_fork_bomb_does_not_take_the_machine(scene: Any) -> None:
+    check_outside(FORK_BOMB, scene)
+
+
+def check_outside(attempt: Attempt, scene: Any) -> None:
+    """Try it, and check that all outside is as it was."""
     before = scene.photo()
     told = scene.run("echo begun; " + attempt.line.format(**scene.words()), timeout_s=attempt.timeout_s)
     assert not told.error
