@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from .faults import check_url, connect_reason, unreachable
-from .ollama import http_options
+from .http_client import http_options, key_headers
 
 NEXT_STEP = (
     "Start it with `ollama serve`, name another server with `-c server.url=URL`, "
@@ -37,12 +37,11 @@ async def ask(
         ModelUnavailable: nothing answers there in time, or it does not speak HTTP.
     """
     host, port = check_url(url)
-    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         async with asyncio.timeout(timeout_s):
             await _resolve(host, port)
             options = http_options(url, httpx.Timeout(timeout_s))
-            async with httpx.AsyncClient(base_url=url, headers=headers, **options) as http:
+            async with httpx.AsyncClient(base_url=url, headers=key_headers(api_key), **options) as http:
                 return await asyncio.gather(*(http.request(q.method, q.path, json=q.body) for q in asked))
     except (TimeoutError, httpx.TimeoutException) as err:
         raise unreachable(url, f"no answer within {timeout_s:g} s", hint=hint) from err

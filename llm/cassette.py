@@ -10,84 +10,24 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..core.errors import UsageError
 from ..core.masking import first_placeholder
 from ..core.messages import CallKey
 from .answers import Answer, Answers, Call, ChatRequest, Fault, RawReply, Reply
+from .cassette_lines import CountRecord, Key, Lines, Messages, Record, ShortReply, Wire, parse_lines
+from .http_client import CALL_HEADER
 from .normalise import Normaliser, map_texts
 from .secret_names import numbered, renaming
 
 CASSETTE_VERSION = 1
-CALL_HEADER = "x-flow-call"
 MISMATCH_STATUS = 409
 _LINE_START = b'{"v": 1, "key": '
-
-Messages = list[dict[str, Any]]
-Wire = Literal["ollama", "openai"]
-"""Over which API the calls were made; what is stored has the form of Ollama's, whichever it was."""
-
-
-class _Stored(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _Key(_Stored):
-    node: str
-    visit: int = 1
-    turn: int = 0
-
-
-class _Call(_Stored):
-    name: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
-
-
-class _ShortReply(_Stored):
-    """A reply as a person writes it."""
-
-    text: str = ""
-    calls: list[_Call] = Field(default_factory=list)
-    thinking: str = ""
-
-
-class _Record(_Stored):
-    """One line of a cassette.
-
-    `kept` messages of the node visit's record before this one stand unchanged in front of `messages`, so that a file
-    grows with the conversation and not with its square. `digest` is of all of them; None = not compared.
-    `paths`: the reply held the workspace's path, now a placeholder. `wire`: the API that a replay speaks. `profile`:
-    the tool profile whose names the calls have; "" = they have our own.
-    """
-
-    v: Literal[1]
-    key: _Key
-    digest: str | None
-    reply: list[dict[str, Any]] | _ShortReply
-    model: str = ""
-    kept: int = Field(default=0, ge=0)
-    messages: Messages = Field(default_factory=list)
-    tools: list[str] = Field(default_factory=list)
-    schema_: Any = Field(default=None, alias="schema")
-    paths: bool = False
-    wire: Wire = "ollama"
-    profile: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A record with its conversation put together."""
-
-    record: _Record
-    messages: Messages
 
 
 class Recorder:
@@ -108,7 +48,7 @@ class Recorder:
         self._normalise = normalise
         self._lock = threading.Lock()
         self._last: dict[tuple[str, int], Messages] = {}
-        for entry in _read_for_appending(path):
+        for entry in _read_for_appending(path).calls:
             key = entry.record.key
             self._last[key.node, key.visit] = entry.messages
 
@@ -118,7 +58,8 @@ class Recorder:
         """Append one call.
 
         Args:
-            body: the chat request as it was sent, in the form of Ollama's API; a `profile` beside it is kept too.
+            body: the chat request as it was sent, in the form of Ollama's API; `profile`, `window` and `ratio` beside
+                it are kept too.
             parts: the parts of the reply's stream, in that form.
         """
         messages = comparable(body.get("messages") or [], self._normalise)
@@ -128,6 +69,18 @@ class Recorder:
             line = self._line(key, body, parts, messages, kept)
             self._append(line if wire == "ollama" else {**line, "wire": wire})
             self._last[key.node, key.visit] = messages
+
+    def record_count(self, key: CallKey, messages: Sequence[Mapping[str, Any]], counted: int) -> None:
+        """Append what the server's tokenizer counted for a request.
+
+        Args:
+            messages: of the request, in the form of Ollama's API.
+        """
+        stored = CountRecord(
+            v=1, key=_stored_key(key), digest=digest(comparable(messages, self._normalise)), counted=counted
+        )
+        with self._lock:
+            self._append(stored.model_dump())
 
     def _line(
         self,
@@ -140,7 +93,7 @@ class Recorder:
         reply = storable_parts(parts, self._normalise)
         line: dict[str, Any] = {
             "v": CASSETTE_VERSION,
-            "key": {"node": key.node, "visit": key.visit, "turn": key.turn},
+            "key": _stored_key(key).model_dump(),
             "model": body.get("model", ""),
             "digest": digest(messages),
             "kept": kept,
@@ -152,6 +105,8 @@ class Recorder:
             line["schema"] = body["format"]
         if body.get("profile"):
             line["profile"] = body["profile"]
+        if body.get("window"):
+            line |= {"window": body["window"], "ratio": body["ratio"]}
         if reply != storable_parts(parts, Normaliser(secrets=self._normalise.secrets)):
             line["paths"] = True
         return line
@@ -167,8 +122,9 @@ class Recorder:
 class Cassette:
     """Recorded calls, found by their key."""
 
-    def __init__(self, entries: Sequence[_Entry]) -> None:
-        self._entries = {str(CallKey(e.record.key.node, e.record.key.visit, e.record.key.turn)): e for e in entries}
+    def __init__(self, lines: Lines) -> None:
+        self._entries = {_key(entry.record.key): entry for entry in lines.calls}
+        self._counts = {(_key(line.key), line.digest): line.counted for line in lines.counts}
 
     @staticmethod
     def load(path: Path) -> Cassette:
@@ -195,6 +151,16 @@ class Cassette:
     def wire(self) -> Wire:
         """The API that the recorded model was called over; that of the first call when they differ."""
         return next((entry.record.wire for entry in self._entries.values()), "ollama")
+
+    @property
+    def window(self) -> int:
+        """Tokens of the window that the calls were made in, the smallest one when they differ; 0 = not told."""
+        return min((entry.record.window for entry in self._entries.values() if entry.record.window), default=0)
+
+    @property
+    def ratio(self) -> float:
+        """Tokens that the recorded model was taken to count for one that is estimated; 1 also means not told."""
+        return max((entry.record.ratio for entry in self._entries.values()), default=1.0)
 
     @property
     def profiles(self) -> dict[str, str]:
@@ -228,6 +194,14 @@ class Cassette:
 
         return answer
 
+    def counted(self, key: CallKey, messages: Sequence[Mapping[str, Any]], normalise: Normaliser) -> int | None:
+        """Return what a tokenizer counted for this request when it was recorded; None = it was not asked.
+
+        Args:
+            messages: in the form of Ollama's API.
+        """
+        return self._counts.get((str(key), digest(comparable(messages, normalise)))) if self._counts else None
+
     def _unknown(self, key: str) -> str:
         if not key:
             return "the request does not say which call of the run it is, so nothing can be replayed"
@@ -236,6 +210,14 @@ class Cassette:
             f"; the nearest recorded ones are {', '.join(map(repr, near))}" if near else "; the cassette is empty"
         )
         return f"call {key!r} was not recorded{nearest}"
+
+
+def _stored_key(key: CallKey) -> Key:
+    return Key(node=key.node, visit=key.visit, turn=key.turn)
+
+
+def _key(stored: Key) -> str:
+    return str(CallKey(stored.node, stored.visit, stored.turn))
 
 
 def comparable(messages: Sequence[Mapping[str, Any]], normalise: Normaliser) -> Messages:
@@ -296,48 +278,22 @@ def _comparable(message: Mapping[str, Any], normalise: Normaliser) -> dict[str, 
     return shown
 
 
-def _answer(record: _Record, normalise: Normaliser, rename: Callable[[str], str]) -> Answer:
-    if isinstance(record.reply, _ShortReply):
+def _answer(record: Record, normalise: Normaliser, rename: Callable[[str], str]) -> Answer:
+    if isinstance(record.reply, ShortReply):
         calls = [Call(call.name, call.arguments) for call in record.reply.calls]
         return Reply(text=record.reply.text, calls=calls, thinking=record.reply.thinking)
     reply = map_texts(record.reply, rename)
     return RawReply(map_texts(reply, normalise.restored) if record.paths else reply)
 
 
-def _read(path: Path) -> list[_Entry]:
+def _read(path: Path) -> Lines:
     try:
-        return _parse_lines(path.read_bytes(), path)
+        return parse_lines(path.read_bytes(), path)
     except OSError as err:
         raise UsageError(f"cannot read the cassette {str(path)!r}: {err.strerror}.") from err
 
 
-def _parse_lines(data: bytes, path: Path) -> list[_Entry]:
-    entries: list[_Entry] = []
-    last: dict[tuple[str, int], Messages] = {}
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        record = _parse(line, f"{path}:{number}")
-        visit = record.key.node, record.key.visit
-        before = last.get(visit, [])
-        if record.kept > len(before):
-            message = f"{path}:{number}: keeps {record.kept} messages of {len(before)}; a line before is missing."
-            raise UsageError(message)
-        last[visit] = before[: record.kept] + record.messages
-        entries.append(_Entry(record, last[visit]))
-    return entries
-
-
-def _parse(line: bytes, where: str) -> _Record:
-    try:
-        return _Record.model_validate_json(line)
-    except ValidationError as err:
-        first = err.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{where}: not a recorded call: {f'{place}: ' if place else ''}{first['msg']}.") from err
-
-
-def _read_for_appending(path: Path) -> list[_Entry]:
+def _read_for_appending(path: Path) -> Lines:
     """Return what the file holds, having made it with mode 0600 when missing and cut off a torn last line.
 
     Nothing is cut from a file that is no cassette.
@@ -349,9 +305,9 @@ def _read_for_appending(path: Path) -> list[_Entry]:
             torn = data[whole:]
             if not (torn.startswith(_LINE_START) or _LINE_START.startswith(torn)):
                 raise UsageError(f"{path}: not a cassette, so nothing is recorded to it.")
-            entries = _parse_lines(data[:whole], path)
+            lines = parse_lines(data[:whole], path)
             file.truncate(whole)
-            return entries
+            return lines
     except OSError as err:
         raise UsageError(f"cannot record to {str(path)!r}: {err.strerror}.") from err
 

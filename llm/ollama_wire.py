@@ -13,17 +13,18 @@ from typing import Any
 
 import httpx
 
-from ..core.messages import ModelRequest
+from ..core.events import Phase
+from ..core.messages import ModelReply, ModelRequest
 from .faults import BrokenStream, Refused, error_text
 from .openai_wire import plain_messages
 from .roles import RoleGrammar, fit_roles
 from .tokens import tool_json
-from .whole_reply import call_arguments, call_fault
+from .whole_reply import call_arguments, call_fault, check_usable, tool_call, whole_reply
 
 
 @dataclass(slots=True)
-class Exchange:
-    """One request and what came back.
+class OllamaExchange:
+    """One request and what came back; a wire_chat.Exchange.
 
     Attributes:
         parts: the stream's parts as they came.
@@ -39,13 +40,15 @@ class Exchange:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     invalid: str = ""
 
-    async def read(self, http: httpx.AsyncClient) -> AsyncGenerator[None, None]:
-        """Send the request and take the reply; yields after each part that came.
+    @property
+    def began(self) -> bool:
+        return bool(self.parts)
 
-        Raises:
-            Refused: the server answered with an error.
-            BrokenStream: the reply did not come to its end, or is none.
-        """
+    @property
+    def told(self) -> tuple[Phase, int] | None:
+        return "generating", len(self.parts)
+
+    async def read(self, http: httpx.AsyncClient) -> AsyncGenerator[None, None]:
         async with http.stream("POST", "/api/chat", json=self.body, headers=self.headers) as response:
             if response.status_code >= 300:
                 raise Refused(response.status_code, error_text(await response.aread()))
@@ -55,6 +58,17 @@ class Exchange:
                 if self.parts[-1].get("done") is True:
                     break  # whatever follows is no part of this reply
         self._check_ended()
+
+    def whole(self) -> list[dict[str, Any]]:
+        return self.parts
+
+    def reply(self, request: ModelRequest) -> ModelReply:
+        check_usable(self.parts, self.invalid, request.max_tokens)
+        calls = [tool_call(request.key.turn, place, *call) for place, call in enumerate(self.calls)]
+        return whole_reply("".join(self.text), calls, self.parts)
+
+    def plain_body(self) -> dict[str, Any]:
+        return self.body
 
     def _take(self, part: dict[str, Any]) -> None:
         message = part["message"]
@@ -100,6 +114,8 @@ def request_body(
     body["stream"] = True
     if think is not None:
         body["think"] = think
+    # A prompt without room is refused then, not cut; old versions do not know it, so prompt_cut.py looks as well.
+    body["truncate"] = False
     options = {"num_ctx": window, "num_predict": request.max_tokens, "temperature": temperature}
     return {**body, "options": options, "keep_alive": keep_alive}
 

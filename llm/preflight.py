@@ -18,11 +18,11 @@ from .ask import Asked, ask, json_object
 from .attempts import ask_until_whole
 from .capabilities import Capabilities, told_capabilities
 from .faults import BrokenStream, Patience, Refused, Verdict, error_text, judge, says_no_tools
-from .ollama import http_options
-from .openai_compatible import api_base
+from .http_client import http_options, key_headers
 from .probe import probe_server
 from .probe_openai import count_tokens
 from .server_info import ModelDetails, ServerInfo
+from .servers import api_base
 from .tokens import EstimatingCounter, count_request
 
 _TOOL = {
@@ -73,8 +73,8 @@ async def preflight(
     else:
         answer = await asking.tokens(1)
     load_s = _seconds(answer.get("load_duration")) if info.kind == "ollama" else time.monotonic() - began
-    found = replace(found, load_s=load_s)
-    return await _with_loaded(found, info, window, asking.patience.connect_s, api_key)
+    found = await _with_loaded(replace(found, load_s=load_s), info, window, asking.patience.connect_s, api_key)
+    return replace(found, token_ratio=await _token_ratio(info, found.model, asking.patience.connect_s, api_key))
 
 
 async def measure_speed(
@@ -96,8 +96,7 @@ async def measure_speed(
     # A new beginning each time, so that nothing of the prompt was computed before.
     text = f"{time.time_ns()} {_MEASURED_PROMPT}"
     answer = await asking.tokens(_MEASURED_TOKENS, text)
-    counted = await count_tokens(info, found.model, text, asking.patience.connect_s, api_key)
-    ratio = None if counted is None else counted / EstimatingCounter().count(text)
+    ratio = await _token_ratio(info, found.model, asking.patience.connect_s, api_key)
     if ratio is None and (read := _prompt_tokens(answer)):
         ratio = read / count_request([Message("user", text)], (), EstimatingCounter())
     timings = answer.get("timings")
@@ -163,9 +162,8 @@ class _Asking:
             if self.info.kind == "ollama"
             else (api_base(self.info.url), "/chat/completions")
         )
-        headers = {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
         timeout = httpx.Timeout(self.patience.first_token_s, connect=self.patience.connect_s)
-        async with httpx.AsyncClient(headers=headers, **http_options(url, timeout)) as http:
+        async with httpx.AsyncClient(headers=key_headers(self.api_key), **http_options(url, timeout)) as http:
             response = await http.post(url + path, json=dict(body))
         if response.status_code >= 300:
             raise Refused(response.status_code, error_text(response.content))
@@ -187,6 +185,12 @@ async def _with_loaded(
         info = await probe_server(info.url, timeout_s, wanted="openai", api_key=api_key)
     granted = info.listing(found.model).window
     return found if granted is None else replace(found, window=min(window, granted))
+
+
+async def _token_ratio(info: ServerInfo, model: str, timeout_s: float, api_key: str) -> float | None:
+    """Return what the server's tokenizer counts for one token that is estimated; None = it has none to ask."""
+    counted = await count_tokens(info, model, _MEASURED_PROMPT, timeout_s, api_key)
+    return None if counted is None else counted / EstimatingCounter().count(_MEASURED_PROMPT)
 
 
 def _with_ollama_memory(found: Capabilities, running: object, window: int) -> Capabilities:

@@ -6,7 +6,7 @@ import contextlib
 
 import httpx
 
-from .ollama import http_options
+from .http_client import http_options
 
 
 async def preload(url: str, model: str, window: int, keep_alive: str) -> None:

@@ -10,7 +10,7 @@ import httpx
 
 from ..core.errors import ModelUnavailable
 from .faults import connect_reason, error_text, unreachable
-from .ollama import http_options
+from .http_client import http_options
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what goes on, bytes done and bytes in all; 0 of 0 where there is nothing to count."""

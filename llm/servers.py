@@ -60,3 +60,8 @@ def get_model_hint(kind: ServerKind, model: str) -> str:
         "openai": "Load it on the server",
     }
     return commands[kind]
+
+
+def api_base(url: str) -> str:
+    """Return the address that the paths of OpenAI's API are joined to."""
+    return url if url.endswith("/v1") else f"{url}/v1"
