@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .parse import Symbol
 
@@ -16,11 +16,16 @@ _GAP_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A passage: 1-indexed inclusive lines, and the qualified name of the definition around it ("" = none)."""
+    """A passage: 1-indexed inclusive lines, and the qualified name of the definition around it ("" = none).
+
+    Attributes:
+        context: signatures of the definitions that begin before it and hold it, the outer first, one a line.
+    """
 
     start_line: int
     end_line: int
     heading: str
+    context: str = ""
 
 
 def cut_chunks(lines: Sequence[str], symbols: Sequence[Symbol]) -> list[Chunk]:
@@ -33,8 +38,25 @@ def cut_chunks(lines: Sequence[str], symbols: Sequence[Symbol]) -> list[Chunk]:
         symbols: the file's definitions in the order of their lines.
     """
     bounds = [symbol for symbol in symbols if symbol.end_line - symbol.start_line + 1 >= _SHORTEST_DEFINITION]
-    chunks = list(_cut(Chunk(1, len(lines), ""), bounds))
-    return [chunk for chunk in chunks if any(line.strip() for line in lines[chunk.start_line - 1 : chunk.end_line])]
+    told = [
+        chunk
+        for chunk in _cut(Chunk(1, len(lines), ""), bounds)
+        if any(line.strip() for line in lines[chunk.start_line - 1 : chunk.end_line])
+    ]
+    return list(_with_contexts(told, bounds))
+
+
+def _with_contexts(chunks: Sequence[Chunk], symbols: Sequence[Symbol]) -> Iterator[Chunk]:
+    """Yield the chunks, which are in order, with the signatures of the definitions that hold them."""
+    around: list[Symbol] = []
+    coming = iter(symbols)
+    following = next(coming, None)
+    for chunk in chunks:
+        while following is not None and following.start_line < chunk.start_line:
+            around.append(following)
+            following = next(coming, None)
+        around = [each for each in around if each.end_line >= chunk.end_line]
+        yield replace(chunk, context="\n".join(each.signature for each in around))
 
 
 def _cut(area: Chunk, symbols: Sequence[Symbol]) -> Iterator[Chunk]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +10,8 @@ from flowloom.retrieval.parse import parse_definitions
 
 
 def _cut(source: str) -> list[Chunk]:
-    return cut_chunks(source.splitlines(), parse_definitions("python", source).symbols)
+    found = cut_chunks(source.splitlines(), parse_definitions("python", source).symbols)
+    return [replace(chunk, context="") for chunk in found]
 
 
 def _function(name: str, lines: int, indent: str = "") -> str:
@@ -45,3 +48,10 @@ def test_every_line_that_is_not_blank_is_in_one_passage(parts: list[tuple[int, i
         source += _function(f"f{at}", length + 1, "    " if in_class else "")
     covered = [line for chunk in _cut(source) for line in range(chunk.start_line, chunk.end_line + 1)]
     assert covered == list(range(1, len(source.splitlines()) + 1))
+
+
+def test_a_passage_knows_the_signatures_around_it() -> None:
+    source = "class A(B):\n" + _function("f", 50, "    ") + _function("g", 100, "    ")
+    symbols = parse_definitions("python", source).symbols
+    contexts = [chunk.context for chunk in cut_chunks(source.splitlines(), symbols)]
+    assert contexts == ["", "class A(B)", "class A(B)\ndef g()"]
