@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..core.fences import fenced
 from ..core.hits import Hit
 from ..core.ports import TokenCounter
-
-_UNSAFE = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff"
-    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-
-_IN_QUOTES = str.maketrans({'"': "&quot;", "<": "&lt;", ">": "&gt;"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +24,7 @@ class Block:
 
     def render(self) -> str:
         """Return the frame; a closing mark inside the text is defused and invisible characters are dropped."""
-        closing = re.compile(rf"<(\s*/\s*{re.escape(self.tag)})", re.IGNORECASE)
-        body = closing.sub(r"&lt;\1", _UNSAFE.sub("", self.text)).strip("\n")
-        name = " ".join(_UNSAFE.sub("", self.name).split()).translate(_IN_QUOTES)
-        mark = f'{self.tag} name="{name}"' if name else self.tag
-        return f"<{mark}>\n{body}\n</{self.tag}>"
+        return fenced(self.tag, self.text, self.name)
 
 
 def hits_text(hits: Sequence[Hit]) -> str:

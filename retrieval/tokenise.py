@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 
 FTS5_TOKENIZER = "porter unicode61 remove_diacritics 0 tokenchars '_'"
 
@@ -17,6 +17,7 @@ _CJK = (
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _RUN = re.compile(rf"([{_CJK}]+)|((?:[^\W{_CJK}])+)")
+_HYPHENATED = re.compile(r"([^\W\d_]{2,})-\n[ \t]*([^\W\d_]{2,})")
 _KANJI = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _HIRAGANA = re.compile("[\u3041-\u3096\u309d-\u309fー]+")
 _PARTS = re.compile(r"[^\W\d_]+|\d+")
@@ -37,21 +38,48 @@ def index_text(text: str) -> str:
     return " ".join(_words(text))
 
 
+def prose_index_text(text: str) -> str:
+    """Return the words of a text of prose as `index_text` does; words that a line break cuts are whole as well."""
+    # A line that ends within Japanese text ends within a word as often as not; one that ends in a hyphen does.
+    text = _pattern(rf"(?<=[{_CJK}、。])[ \t\u3000]*\n[ \t\u3000]*(?=[{_CJK}])").sub("", text)
+    whole = " ".join("".join(match.groups()) for match in _HYPHENATED.finditer(text))
+    return index_text(f"{text} {whole}")
+
+
+@cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """Return a compiled pattern; those with these long classes take milliseconds, which a search needs not spend."""
+    return re.compile(pattern)
+
+
+def text_weight(text: str) -> int:
+    """Return about how much a text says: 1 for a character of Chinese, Japanese or Korean, 2 for an English word."""
+    if text.isascii():
+        return -(-len(text) // 3)
+    dense = sum(map(len, _pattern(f"[{_CJK}]+").findall(text)))
+    return dense - (dense - len(text)) // 3
+
+
 def match_expression(query: str) -> str:
     """Return an FTS5 MATCH expression that finds any word of the query; "" = it has no word to search for.
 
     Words are quoted and hold letters, digits and "_" only, so no query text can become FTS5 syntax.
     """
-    return " OR ".join(f'"{term}"*' if _is_lone_cjk(term) else f'"{term}"' for term in query_terms(query))
+    return " OR ".join(match_terms(query))
+
+
+def match_terms(query: str) -> list[str]:
+    """Return the MATCH expression of each word of the query."""
+    return [f'"{term}"*' if is_lone_cjk(term) else f'"{term}"' for term in query_terms(query)]
 
 
 def query_terms(query: str) -> list[str]:
     """Return the distinct words to search for, in order of appearance, 96 at most.
 
     Pairs of hiragana and the commonest English words say nothing of the subject; they are kept only when the query
-    has nothing else.
+    has nothing else. A kanji is a word only where it stands alone: as the end of a longer one it is in a pair.
     """
-    terms = list(dict.fromkeys(_words(query)))
+    terms = list(dict.fromkeys(_words(query, is_query=True)))
     telling = [term for term in terms if term not in _STOP_WORDS and not _HIRAGANA.fullmatch(term)]
     return (telling or terms)[:_MOST_TERMS]
 
@@ -65,19 +93,19 @@ def count_identifiers(text: str) -> dict[str, int]:
     return counts
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str, *, is_query: bool = False) -> list[str]:
     words: list[str] = []
     for cjk, word in _RUN.findall(text if text.isascii() else unicodedata.normalize("NFKC", text)):
-        words.extend(_split_cjk(cjk) if cjk else split_identifier(word))
+        words.extend(_split_cjk(cjk, is_query) if cjk else split_identifier(word))
     return words
 
 
-def _split_cjk(run: str) -> list[str]:
+def _split_cjk(run: str, is_query: bool) -> list[str]:
     if len(run) == 1:
         return [run]
     pairs = [run[at : at + 2] for at in range(len(run) - 1)]
     # A one-character query is searched as the beginning of a pair; the last character of a run begins none.
-    return [*pairs, run[-1]] if _KANJI.match(run[-1]) else pairs
+    return [*pairs, run[-1]] if not is_query and _KANJI.match(run[-1]) else pairs
 
 
 @lru_cache(maxsize=65536)
@@ -92,5 +120,6 @@ def split_identifier(word: str) -> tuple[str, ...]:
     return (whole,) if len(parts) == 1 else (whole, *(part.lower() for part in parts))
 
 
-def _is_lone_cjk(term: str) -> bool:
+def is_lone_cjk(term: str) -> bool:
+    """Tell whether a term is one kanji, which stands in the index only as the beginning of a pair."""
     return len(term) == 1 and bool(_KANJI.match(term))

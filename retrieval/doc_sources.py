@@ -1,0 +1,154 @@
+"""Which documents a source names: a file, a folder, or a pattern of paths. Called by the sync of documents."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from ..core.errors import UsageError
+from .doc_denied import DeniedPaths
+from .doc_formats import FORMATS, TEXT, UNREAD, format_of
+from .files import Skipped, list_files
+
+MAX_DOCUMENTS = 200_000
+"""Of one source; one with more is most likely a mistake (a home folder, a disk)."""
+_MAX_BYTES = max(form.max_bytes for form in FORMATS)
+_OPEN_MARK = "~$"
+"""Begins the name of the file that Word keeps beside an open document."""
+_MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDocument:
+    """A file that a source names.
+
+    Attributes:
+        path: absolute.
+        format: name of its format; "" = it cannot be read, for the `problem`.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    format: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDocuments:
+    """The documents of a source by path. `missing`: its folder or file is not there, as with a drive taken off."""
+
+    documents: tuple[FoundDocument, ...]
+    missing: bool = False
+
+
+def source_pattern(given: str, start: Path) -> str:
+    """Return a source as it is stored: the absolute path, with the pattern behind it if it has one.
+
+    Args:
+        given: what a person typed, relative to `start` or from "~".
+
+    Raises:
+        UsageError: nothing is there that could be a document.
+    """
+    path = Path(os.path.expanduser(given))
+    base, pattern = _split(os.path.abspath(start / path)) if not (start / path).exists() else (str(start / path), "")
+    base = os.path.realpath(base)
+    if not os.path.exists(base):
+        raise UsageError(
+            f"There is no file or folder {given!r}.", hint="Name one, or quote a pattern: 'docs/**/*.md'."
+        )
+    if os.path.isfile(base) and not pattern and (help_ := UNREAD.get(PurePath(base).suffix.lower())):
+        raise UsageError(f"Files like {given!r} cannot be read.", hint=f"Try this: {help_}.")
+    if not (os.path.isdir(base) or os.path.isfile(base)):
+        raise UsageError(f"{given!r} is neither a file nor a folder.")
+    return os.path.join(base, pattern) if pattern else base
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    """Return the folder in front of the first part with a wildcard, and the rest."""
+    parts = PurePath(pattern).parts
+    at = next((at for at, part in enumerate(parts) if _MAGIC.search(part)), len(parts))
+    return str(PurePath(*parts[:at])), "/".join(parts[at:])
+
+
+def default_name(pattern: str) -> str:
+    """Return the name of a collection for a source: that of its folder, or of a file without its suffix."""
+    base = Path(pattern if os.path.exists(pattern) else _split(pattern)[0])
+    return (base.stem if base.is_file() else base.name) or "docs"
+
+
+def find_documents(pattern: str, workspace: Path | None) -> FoundDocuments:
+    """Return what a source names now.
+
+    In a folder these are the files whose suffix is a document's; what .gitignore or a denial file names is left out,
+    links are not followed. A file that is named itself is taken whatever its suffix.
+
+    Args:
+        workspace: whose denial files count as well; None = no project's.
+
+    Raises:
+        UsageError: a denial file cannot be used, or there are far too many files.
+    """
+    base, rest = (pattern, "") if os.path.exists(pattern) else _split(pattern)
+    if not os.path.exists(base) or (not rest and not (os.path.isdir(base) or os.path.isfile(base))):
+        return FoundDocuments((), missing=True)
+    found = _in_folder(Path(base), rest) if os.path.isdir(base) else _single(Path(base))
+    documents = sorted(_allowed(found, workspace), key=lambda each: each.path)
+    if len(documents) > MAX_DOCUMENTS:
+        raise UsageError(
+            f"{pattern!r} names more than {MAX_DOCUMENTS:,} documents.", hint="Name a folder or a pattern with fewer."
+        )
+    return FoundDocuments(tuple(documents))
+
+
+def _single(path: Path) -> Iterator[FoundDocument]:
+    info = path.stat()
+    form = format_of(path.name) or TEXT
+    yield _document(str(path), info.st_size, info.st_mtime_ns, form.name, form.max_bytes)
+
+
+def _in_folder(base: Path, rest: str) -> Iterator[FoundDocument]:
+    listing = list_files(base, max_file_bytes=_MAX_BYTES, max_files=MAX_DOCUMENTS * 10)
+    fits = _pattern(rest)
+    for file in listing.files:
+        if fits(file.path) and not PurePath(file.path).name.startswith(_OPEN_MARK):
+            path, form = str(base / file.path), format_of(file.path)
+            if form is not None:
+                yield _document(path, file.size, file.mtime_ns, form.name, form.max_bytes)
+            elif help_ := UNREAD.get(PurePath(path).suffix.lower()):
+                yield FoundDocument(path, file.size, file.mtime_ns, "", f"this format is not read: {help_}")
+    for skipped in listing.skipped:
+        if format_of(skipped.path) is not None and fits(skipped.path) and not _is_elsewhere(base, skipped):
+            yield FoundDocument(str(base / skipped.path), 0, 0, "", skipped.reason)
+
+
+def _is_elsewhere(base: Path, skipped: Skipped) -> bool:
+    """Tell whether a skipped file is a link whose target is found at its own place."""
+    return "within the workspace" in skipped.reason and os.path.islink(base / skipped.path)
+
+
+def _document(path: str, size: int, mtime_ns: int, form: str, max_bytes: int) -> FoundDocument:
+    if size > max_bytes:
+        return FoundDocument(path, size, mtime_ns, "", f"larger than {max_bytes // 1_000_000} MB")
+    return FoundDocument(path, size, mtime_ns, form)
+
+
+def _pattern(rest: str) -> Callable[[str], bool]:
+    """Return what tells whether a path below the folder fits the pattern; "" fits all."""
+    if not rest:
+        return lambda path: True
+    from pathspec import GitIgnoreSpec  # late: a plain folder needs none
+
+    return GitIgnoreSpec.from_lines([f"/{rest}"]).match_file
+
+
+def _allowed(found: Iterable[FoundDocument], workspace: Path | None) -> Iterator[FoundDocument]:
+    """Yield the documents; one that the project denies is named with the reason alone."""
+    denied = None if workspace is None else DeniedPaths(workspace)
+    for each in found:
+        reason = denied.reason(each.path) if denied is not None else ""
+        yield FoundDocument(each.path, each.size, each.mtime_ns, "", reason) if reason else each
