@@ -180,14 +180,69 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class EmbedSettings(_Table):
     """Embeddings for search by meaning."""
 
-    backend: Literal["none", "sentence-transformers"] = Field(
-        default="none", description="What computes embeddings. none: search by words only."
+    backend: Literal["auto", "none", "onnx", "sentence-transformers", "http"] = Field(
+        default="auto",
+        description="What computes embeddings. auto: http where embed.url is set, else whatever runs the weights "
+        "that are there, else none. none: search by words only.",
     )
-    path: str = Field(default="", description="Folder with the weights; ~ is the home folder. Empty: no weights.")
     model: str = Field(
-        default="multilingual-e5-small", description="Which model the weights are; decides prefixes and pooling."
+        default="multilingual-e5-small",
+        description="Which model the weights are, or its name on the server; decides prefixes and pooling.",
     )
-    device: str = Field(default="cpu", description="Where it runs: cpu, cuda, cuda:1, mps.")
+    path: str = Field(
+        default="",
+        description="Folder with the weights, or an .onnx file in it; ~ is the home folder. Empty: where `flow "
+        "models pull` puts those of the model.",
+    )
+    device: str = Field(
+        default="cpu", description="Where sentence-transformers runs: cpu, cuda, cuda:1, mps. onnx runs on the CPU."
+    )
+    threads: int = Field(default=0, ge=0, description="Threads of onnx. 0: one for each core.")
+    url: str = Field(
+        default="",
+        description="Address of the embedding server, http:// or https://; texts go to no other. Empty: server.url, "
+        "which must be set then.",
+    )
+    api: Literal["auto", "ollama", "openai"] = Field(
+        default="auto", description="API of that server: ollama (/api/embed) or openai (/v1/embeddings)."
+    )
+    api_key_env: str = Field(
+        default="", description="Environment variable with the key of that server. Empty: no key is sent."
+    )
+    query_prefix: str | None = Field(
+        default=None, description="Text before a query, in place of what is known of the model. Not set: that."
+    )
+    passage_prefix: str | None = Field(
+        default=None, description="Text before a passage, in place of what is known of the model. Not set: that."
+    )
+    pooling: Literal["mean", "cls", "last"] | None = Field(
+        default=None,
+        description="How onnx makes one vector of the tokens' where the folder does not say. Not set: as is known.",
+    )
+    hub: str = Field(
+        default="",
+        description="Address of the hub that `flow models pull` downloads weights from. Empty: HF_ENDPOINT, else "
+        "https://huggingface.co.",
+    )
+
+    @field_validator("url", "hub")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("the address must start with http:// or https://")
+        return value.rstrip("/")
+
+
+class RerankSettings(_Table):
+    """Reranking of search results by a cross-encoder, which is slow on a CPU."""
+
+    backend: Literal["none", "onnx", "sentence-transformers"] = Field(
+        default="none", description="What reranks. none: results stay in their order."
+    )
+    model: str = Field(default="", description="Which model the weights are. Empty: as the folder is named.")
+    path: str = Field(default="", description="Folder with the weights; ~ is the home folder.")
+    device: str = Field(default="cpu", description="As embed.device.")
+    top: int = Field(default=20, ge=2, description="Results that are reranked; those behind them stay.")
 
 
 class ToolSettings(_Table):
@@ -359,6 +414,7 @@ class Settings(_Table):
     server: ServerSettings = Field(default_factory=ServerSettings, description="The model server.")
     models: ModelSettings = Field(default_factory=ModelSettings, description="Models and how they are called.")
     embed: EmbedSettings = Field(default_factory=EmbedSettings, description="Embeddings.")
+    rerank: RerankSettings = Field(default_factory=RerankSettings, description="Reranking.")
     tools: ToolSettings = Field(default_factory=ToolSettings, description="Limits of tools.")
     memory: MemorySettings = Field(default_factory=MemorySettings, description="What agents are told at the start.")
     context: ContextSettings = Field(

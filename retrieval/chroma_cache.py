@@ -47,7 +47,7 @@ class ChromaCache:
         self.ids = (self.ids - set(gone)) | set(vectors)
 
     def find_nearest(self, vector: Vector, limit: int) -> list[str]:
-        """Return the ids of the nearest vectors, nearest first, ties by id."""
+        """Return the ids of the nearest vectors, nearest first as far as float32 tells."""
         return [each for _, each in self._nearest(vector, limit)]
 
     def _nearest(self, vector: Vector, limit: int) -> list[tuple[float, str]]:
@@ -57,9 +57,7 @@ class ChromaCache:
             query_embeddings=[vector], n_results=min(limit, len(self.ids)), include=["distances"]
         )
         distances = (found["distances"] or [[]])[0]
-        return sorted(
-            (round(float(distance), 6), each) for distance, each in zip(distances, found["ids"][0], strict=True)
-        )
+        return [(float(distance), each) for distance, each in zip(distances, found["ids"][0], strict=True)]
 
     def close(self) -> None:
         self._client.close()

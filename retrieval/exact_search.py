@@ -25,6 +25,15 @@ class ExactSearch:
         self._matrix = np.frombuffer(joined, dtype="<f4").reshape(len(self._ids), dimension)
 
     def find_nearest(self, vector: Sequence[float], limit: int) -> list[str]:
-        """Return the ids of the nearest vectors, nearest first, ties by id."""
-        scores = np.round(self._matrix @ np.asarray(vector, dtype="<f4"), 6)
+        """Return the ids of the nearest vectors, nearest first as far as float32 tells."""
+        scores = self._matrix @ np.asarray(vector, dtype="<f4")
         return [self._ids[at] for at in np.argsort(-scores, kind="stable")[:limit]]
+
+
+def order_by_nearness(vectors: Mapping[str, Sequence[float]], vector: Sequence[float]) -> list[str]:
+    """Return the ids of unit vectors, nearest first, ties by id: the same order whatever found them."""
+    ids = sorted(vectors)
+    if not ids:
+        return []
+    scores = np.round(np.array([vectors[each] for each in ids]) @ np.asarray(vector, dtype=np.float64), 6)
+    return [ids[at] for at in np.argsort(-scores, kind="stable")]

@@ -33,6 +33,7 @@ AT_ONCE = 64
 
 _EMBED_BATCH = 64
 _READ_BATCH = 512
+_MARGIN = 16
 # Vectors of texts that are gone stay until they are the greater part: another branch may bring the texts back.
 _STALE_FACTOR = 2
 # What is embedded to see whether an id still means the same model, and how near its vectors have to be.
@@ -277,6 +278,13 @@ class VectorIndex:
         self._store.set_mark(_CHROMA_MARK, self._owner.folders()[0].name.encode() + digest)
 
     def _nearest(self, vector: Sequence[float], limit: int) -> list[str]:
+        from .exact_search import order_by_nearness
+
+        # The order among what is nearly as near differs with the arithmetic, also of what is just within the limit.
+        found = self._candidates(vector, limit + _MARGIN)
+        return order_by_nearness(self._store.get(found), vector)[:limit]
+
+    def _candidates(self, vector: Sequence[float], limit: int) -> list[str]:
         if self._owner.cache is None and len(self._kept) > self._exact_limit and self._owner.own():
             self._keep_cache(self._store.text_shas(), check=True)
         if self._owner.cache is not None:
@@ -284,9 +292,8 @@ class VectorIndex:
         if self._exact is None:
             from .exact_search import ExactSearch
 
-            self._exact = ExactSearch(
-                self._store.packed(self._kept, self._embedder.dimension), self._embedder.dimension
-            )
+            dimension = self._embedder.dimension
+            self._exact = ExactSearch(self._store.packed(self._kept, dimension), dimension)
         return self._exact.find_nearest(vector, limit)
 
     def _tell_once(self, text: str) -> None:

@@ -1,21 +1,23 @@
 from __future__ import annotations
 
+import math
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from flowloom.core.errors import ConfigError
+from flowloom.core.errors import ConfigError, ModelFault, ModelUnavailable
 from flowloom.core.ports import Embedder, TokenCounter
 from flowloom.retrieval.code_index import CodeIndex
 from flowloom.retrieval.code_retriever import CodeRetriever
-from flowloom.retrieval.vectors import VectorIndex
+from flowloom.retrieval.vectors import AT_ONCE, EXACT_LIMIT, VectorIndex
 
 MakeTree = Callable[[Mapping[str, str | bytes]], Path]
 
@@ -25,7 +27,7 @@ class FakeEmbedder(Embedder, Protocol):
 
 
 MakeEmbedder = Callable[[str, int], FakeEmbedder]
-MakeVectors = Callable[[FakeEmbedder], VectorIndex]
+MakeVectors = Callable[..., VectorIndex]
 
 TREE: Mapping[str, str | bytes] = {
     "a.py": "def alpha():\n    '''apples and pears'''\n    return 1\n",
@@ -45,8 +47,9 @@ def index(make_tree: MakeTree, make_index: Callable[[Path], CodeIndex]) -> CodeI
 def make_vectors(index: CodeIndex, notices: list[str]) -> Iterator[MakeVectors]:
     made: list[VectorIndex] = []
 
-    def make(embedder: FakeEmbedder) -> VectorIndex:
-        made.append(VectorIndex(index.path.with_suffix(".vectors"), embedder, notify=notices.append))
+    def make(embedder: Embedder, exact_limit: int = EXACT_LIMIT) -> VectorIndex:
+        folder = index.path.with_suffix(".vectors")
+        made.append(VectorIndex(folder, embedder, notify=notices.append, exact_limit=exact_limit))
         return made[-1]
 
     yield make
@@ -227,8 +230,7 @@ def test_a_second_process_searches_by_words_and_says_so_once(
 def test_an_embedder_that_lies_about_its_dimension_is_refused(
     index: CodeIndex, make_vectors: MakeVectors, make_embedder: MakeEmbedder
 ) -> None:
-    embedder = make_embedder("liar", 64)
-    embedder.dimension = 32
+    embedder = make_embedder("liar", 32)
 
     class Liar:
         id = "liar"
@@ -244,6 +246,229 @@ def test_an_embedder_that_lies_about_its_dimension_is_refused(
     with pytest.raises(ConfigError, match="gave 32 numbers instead of 16"):
         vectors.sync(index)
     vectors.close()
+
+
+ONE_SHOT = """
+import pathlib, sys
+from flowloom.retrieval.vectors import VectorIndex
+TEXTS = {"a": "x", "b": "yy"}
+class Embedder:
+    id, dimension = "fake", 2
+    def embed_query(self, text): return [1.0, 0.0] if "x" in text else [0.0, 1.0]
+    def embed_passages(self, texts): return [self.embed_query(text) for text in texts]
+class Source:
+    def generation(self): return 1
+    def text_shas(self): return set(TEXTS)
+    def passage_texts(self, shas): return ((sha, TEXTS[sha]) for sha in shas)
+vectors = VectorIndex(pathlib.Path(sys.argv[1]), Embedder(), exact_limit=int(sys.argv[3]))
+if sys.argv[2] == "sync":
+    vectors.sync(Source())
+print(vectors.rank(Source(), "yy", 9), sorted({"chromadb"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(("limit", "loaded"), [("2", "[]"), ("1", "['chromadb']")])
+def test_a_single_query_loads_chroma_only_beyond_the_limit(tmp_path: Path, limit: str, loaded: str) -> None:
+    def run(*words: str) -> str:
+        command = [sys.executable, "-c", ONE_SHOT, str(tmp_path), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert run("sync", limit) == "['b', 'a'] ['chromadb']\n"
+    assert run("rank", limit) == f"['b', 'a'] {loaded}\n"
+
+
+def test_chroma_and_the_exact_search_give_the_same(
+    index: CodeIndex, make_tree: MakeTree, make_vectors: MakeVectors, embedder: FakeEmbedder
+) -> None:
+    make_tree({f"m{at}.py": f"def m{at}():\n    return 'word{at} word{at % 7} word{at % 3}'\n" for at in range(60)})
+    index.refresh()
+    first = make_vectors(embedder)
+    first.sync(index)
+    queries = ["word3 word2", "trains boats", "領収書", "word50"]
+    by_chroma = [first.search(query, 100) for query in queries]
+    first.close()
+    second = make_vectors(embedder)
+    assert [second.rank(index, query, 100) for query in queries] == by_chroma
+    second.close()
+    third = make_vectors(embedder, 10)
+    assert [third.rank(index, query, 100) for query in queries] == by_chroma
+
+
+def test_an_index_beyond_the_limit_that_lost_its_files_is_made_anew_when_it_is_asked(
+    index: CodeIndex, make_vectors: MakeVectors, embedder: FakeEmbedder
+) -> None:
+    first = make_vectors(embedder)
+    first.sync(index)
+    first.close()
+    shutil.rmtree(_chroma(index))
+    second = make_vectors(embedder, 1)
+    assert len(second.rank(index, "trains boats", 10)) == 3
+    assert _chroma(index).is_dir()
+    assert len(embedder.passages) == 3
+
+
+def test_a_second_index_can_search_while_the_first_owns_the_folder(
+    index: CodeIndex, make_tree: MakeTree, make_vectors: MakeVectors, embedder: FakeEmbedder, notices: list[str]
+) -> None:
+    first = make_vectors(embedder)
+    first.sync(index)
+    make_tree({"d.py": "def delta():\n    return 'ships'\n"})
+    index.refresh()
+    second = make_vectors(embedder, 1)
+    assert len(second.rank(index, "trains boats", 10)) == 3
+    assert notices == ["another process computes the vectors of code; what is new in it is found by its words only"]
+    first.sync(index)
+    assert len(second.rank(index, "trains boats", 10)) == 4
+
+
+def test_many_new_texts_are_left_to_sync_when_somebody_waits(
+    index: CodeIndex, make_tree: MakeTree, make_vectors: MakeVectors, embedder: FakeEmbedder, notices: list[str]
+) -> None:
+    vectors = make_vectors(embedder)
+    vectors.sync(index)
+    make_tree({f"more{at}.py": f"def more{at}():\n    return {at}\n" for at in range(AT_ONCE + 1)})
+    index.refresh()
+    assert vectors.missing(index) == AT_ONCE + 1
+    assert len(vectors.rank(index, "trains", 100)) == 3
+    assert len(vectors.rank(index, "boats", 100)) == 3
+    told = f"{AT_ONCE + 1} passages of code have no vectors yet and are found by their words only; `flow index build`"
+    assert [notice.startswith(told) for notice in notices] == [True]
+    assert vectors.sync(index) == AT_ONCE + 1
+    assert vectors.missing(index) == 0
+    assert len(vectors.rank(index, "trains", 100)) == AT_ONCE + 4
+
+
+def test_progress_is_told_batch_by_batch(
+    index: CodeIndex, make_tree: MakeTree, make_vectors: MakeVectors, embedder: FakeEmbedder
+) -> None:
+    make_tree({f"more{at}.py": f"def more{at}():\n    return {at}\n" for at in range(97)})
+    index.refresh()
+    told: list[tuple[int, int]] = []
+    make_vectors(embedder).sync(index, lambda done, total: told.append((done, total)))
+    assert told == [(0, 100), (64, 100), (100, 100)]
+
+
+@dataclass
+class Failing:
+    """An embedder that fails after some passages."""
+
+    inner: FakeEmbedder
+    left: int
+    error: Exception
+    id: str = "hash-64"
+    dimension: int = 64
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.inner.embed_query(text)
+
+    def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
+        self.left -= len(texts)
+        if self.left < 0:
+            raise self.error
+        return self.inner.embed_passages(texts)
+
+
+def test_a_broken_sync_goes_on_where_it_was(
+    index: CodeIndex, make_tree: MakeTree, make_vectors: MakeVectors, embedder: FakeEmbedder
+) -> None:
+    make_tree({f"more{at}.py": f"def more{at}():\n    return {at}\n" for at in range(97)})
+    index.refresh()
+    away = ModelUnavailable("the server is away.")
+    vectors = make_vectors(Failing(embedder, 64, away))
+    with pytest.raises(ModelUnavailable):
+        vectors.sync(index)
+    vectors.close()
+    assert make_vectors(embedder).sync(index) == 36
+    assert len(embedder.passages) == len(set(embedder.passages)) == 100
+
+
+@pytest.mark.parametrize("error", [ModelUnavailable("the server is away."), ModelFault("the server is broken.")])
+def test_a_server_that_fails_leaves_an_answer_to_words_and_is_told_once(
+    index: CodeIndex, make_vectors: MakeVectors, embedder: FakeEmbedder, notices: list[str], error: Exception
+) -> None:
+    vectors = make_vectors(Failing(embedder, 0, error))
+    assert vectors.rank(index, "trains", 10) == vectors.rank(index, "boats", 10) == []
+    assert notices == [f"search by meaning is off: {error}"]
+
+
+def test_a_model_that_was_replaced_under_its_name_has_all_vectors_computed_anew(
+    index: CodeIndex, make_tree: MakeTree, make_vectors: MakeVectors, embedder: FakeEmbedder, notices: list[str]
+) -> None:
+    first = make_vectors(embedder)
+    first.sync(index)
+    first.close()
+    make_tree({"d.py": "def delta():\n    return 'ships'\n"})
+    index.refresh()
+
+    class Replaced:
+        id = embedder.id
+        dimension = 64
+
+        def embed_query(self, text: str) -> list[float]:
+            return embedder.embed_query(text)[::-1]
+
+        def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
+            return [self.embed_query(text) for text in texts]
+
+    second = make_vectors(Replaced())
+    assert second.sync(index) == 4
+    assert notices == [
+        "the embedding model is not the one that the stored vectors are of; all are computed anew",
+        "the vector index did not agree with the stored vectors and is built anew",
+    ]
+    assert _nearest(index, second, "trains boats")[0] == "b.py"
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_vector_that_is_not_of_numbers_is_refused(
+    index: CodeIndex, make_vectors: MakeVectors, embedder: FakeEmbedder, number: float
+) -> None:
+    class Broken:
+        id = "broken"
+        dimension = 64
+
+        def embed_query(self, text: str) -> list[float]:
+            return embedder.embed_query(text)
+
+        def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
+            return [[number, *embedder.embed_query(text)[1:]] for text in texts]
+
+    vectors = make_vectors(Broken())
+    with pytest.raises(ConfigError, match="gave a vector that is not of numbers"):
+        vectors.sync(index)
+    assert vectors.missing(index) == 3
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from flowloom.retrieval.vectors import VectorIndex
+class Embedder:
+    id, dimension = "fake", 2
+    asked = 0
+    def embed_query(self, text): return [1.0, 0.0]
+    def embed_passages(self, texts):
+        Embedder.asked += 1
+        if Embedder.asked == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [[1.0, float(len(text))] for text in texts]
+class Source:
+    def generation(self): return 1
+    def text_shas(self): return {str(at) for at in range(300)}
+    def passage_texts(self, shas): return ((sha, sha) for sha in shas)
+print(VectorIndex(pathlib.Path(sys.argv[1]), Embedder()).sync(Source()))
+"""
+
+
+def test_killed_again_and_again_each_text_is_embedded_once(tmp_path: Path) -> None:
+    left = []
+    for _ in range(3):
+        command = [sys.executable, "-c", KILLED, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        db = sqlite3.connect(tmp_path / "vectors.sqlite3")
+        left.append(300 - db.execute("SELECT count(*) FROM vectors").fetchone()[0])
+        db.close()
+    assert left == [172, 44, 0]
+    assert done.stdout == "44\n"
 
 
 def test_only_the_owner_can_read_the_vectors(

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from flowloom.core.errors import ModelFault, ModelNotUsable, ModelUnavailable
+from flowloom.retrieval.embed_http import Api, HttpEmbedder
+from flowloom.retrieval.embeddings import Overrides, find_model
+
+Answer = Callable[[str, dict[str, Any]], tuple[int, Any]]
+E5 = find_model("multilingual-e5-large")
+NAME = "qllama/multilingual-e5-large:q8_0"
+
+
+class Server:
+    """Answers POSTs by a function of path and body; `asked` holds them."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.headers: list[dict[str, str]] = []
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                owner.asked.append((self.path, body))
+                owner.headers.append({key.lower(): value for key, value in self.headers.items()})
+                status, data = answer(self.path, body)
+                raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+                self.send_response(status)
+                self.send_header("content-length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+def vector(text: str) -> list[float]:
+    return [float(len(text)), 3.0, 4.0]
+
+
+def ollama(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+    if path != "/api/embed":
+        return 404, b"404 page not found"
+    return 200, {"model": body["model"], "embeddings": [vector(text) for text in body["input"]]}
+
+
+def openai(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+    if path != "/v1/embeddings":
+        return 404, {"error": {"code": 404, "message": "File Not Found"}}
+    data = [{"index": at, "embedding": vector(text)} for at, text in enumerate(body["input"])]
+    return 200, {"object": "list", "data": data[::-1]}
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answer], Server]]:
+    made: list[Server] = []
+
+    def start(answer: Answer) -> Server:
+        made.append(Server(answer))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.close()
+
+
+Serve = Callable[[Answer], Server]
+
+
+def make(url: str, api: Api | None = None, waits: list[float] | None = None, **record: Any) -> HttpEmbedder:
+    model = record.get("model", E5)
+    sleep = (waits if waits is not None else []).append
+    return HttpEmbedder(lambda: httpx.Client(base_url=url), url, NAME, model, api, sleep)
+
+
+@pytest.mark.parametrize(("answer", "path"), [(ollama, "/api/embed"), (openai, "/v1/embeddings")])
+def test_either_api_is_found_and_texts_go_out_with_their_prefixes(serve: Serve, answer: Answer, path: str) -> None:
+    server = serve(answer)
+    embedder = make(server.url)
+    (one, other) = embedder.embed_passages(["ab", "abc"])
+    embedder.embed_query("領収書")
+    asked = [(where, body["model"], body["input"]) for where, body in server.asked if where == path]
+    assert asked == [(path, NAME, ["passage: ab", "passage: abc"]), (path, NAME, ["query: 領収書"])]
+    assert one[0] / one[1] == pytest.approx(len("passage: ab") / 3)
+    assert other[0] / other[1] == pytest.approx(len("passage: abc") / 3)
+    assert sum(number**2 for number in one) == pytest.approx(1)
+
+
+def test_a_named_api_is_the_only_one_asked(serve: Serve) -> None:
+    server = serve(openai)
+    make(server.url, "openai").embed_query("x")
+    assert [path for path, _ in server.asked] == ["/v1/embeddings"]
+
+
+def test_texts_go_out_in_batches(serve: Serve) -> None:
+    server = serve(ollama)
+    assert len(make(server.url).embed_passages([str(at) for at in range(70)])) == 70
+    assert [len(body["input"]) for _, body in server.asked] == [32, 32, 6]
+
+
+def test_a_text_that_is_too_long_is_halved_and_the_others_are_not(serve: Serve) -> None:
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if any(len(text) > 400 for text in body["input"]):
+            return 400, {"error": "the input length exceeds the context length"}
+        return ollama(path, body)
+
+    server = serve(answer)
+    make(server.url).embed_passages(["short", "x" * 1000])
+    taken = [body["input"][0] for _, body in server.asked if len(body["input"]) == 1]
+    assert [len(text) for text in taken if len(text) <= 400] == [len("passage: short"), 1009 // 4]
+
+
+def test_a_busy_server_is_asked_again(serve: Serve) -> None:
+    waits: list[float] = []
+
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return (503, {"error": "loading"}) if len(waits) < 2 else ollama(path, body)
+
+    assert len(make(serve(answer).url, None, waits).embed_query("x")) == 3
+    assert waits == [0.25, 1.0]
+
+
+def test_a_server_that_is_away_is_told_after_some_tries() -> None:
+    waits: list[float] = []
+    with pytest.raises(ModelUnavailable, match=r"http://127\.0\.0\.1:9 does not answer.*embed\.url"):
+        make("http://127.0.0.1:9", None, waits).embed_query("x")
+    assert len(waits) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "told"),
+    [
+        (
+            404,
+            {"error": 'model "qllama/multilingual-e5-large:q8_0" not found'},
+            ModelNotUsable,
+            "ollama pull qllama/",
+        ),
+        (400, {"error": {"message": "does not support embeddings"}}, ModelFault, "HTTP 400: does not support"),
+        (200, {"nothing": 1}, ModelFault, "holds no embeddings"),
+        (200, b"<html>", ModelFault, "holds no embeddings"),
+        (200, {"embeddings": []}, ModelFault, "0 embeddings for 1 texts"),
+        (200, {"embeddings": [[None]]}, ModelFault, "holds no embeddings"),
+    ],
+)
+def test_an_answer_of_no_use_is_told(serve: Serve, status: int, body: Any, kind: type[Exception], told: str) -> None:
+    server = serve(lambda path, asked: (status, body))
+    with pytest.raises(kind, match=told):
+        make(server.url, "ollama").embed_query("x")
+
+
+def test_the_dimension_of_an_unknown_model_is_asked_for_once(serve: Serve) -> None:
+    server = serve(ollama)
+    embedder = make(server.url, model=find_model("own", Overrides("", "")))
+    assert (embedder.dimension, embedder.dimension, len(server.asked)) == (3, 3, 1)
+    assert make(server.url).dimension == 1024
+
+
+def test_nothing_is_asked_before_the_first_text_and_for_none(serve: Serve) -> None:
+    server = serve(ollama)
+    assert make(server.url).embed_passages([]) == []
+    assert server.asked == []
+
+
+def test_the_id_names_server_model_and_prefixes() -> None:
+    other = find_model("multilingual-e5-large", Overrides(query_prefix=""))
+    ids = {make("http://a").id, make("http://b").id, make("http://a", model=other).id}
+    assert len(ids) == 3
