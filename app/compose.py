@@ -6,7 +6,8 @@ import datetime
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,19 @@ from ..core.events import Noticed
 from ..core.git import run_git
 from ..core.masking import SecretMask
 from ..core.messages import CallKey
-from ..core.ports import ChatModel, EventSink, Retriever
+from ..core.ports import ChatModel, Embedder, EventSink, PromptCounts, Retriever, Sandbox
 from ..core.tool import MemoryRules
 from ..core.tool_names import ToolNames
 from ..llm.tokens import EstimatingCounter
-from ..nodes.deps import AgentLimits, CompactNow, FallBack, NodeDeps, Toolbox
+from ..nodes.deps import AgentLimits, CompactNow, FallBack, NoCounts, NodeDeps, Toolbox
 from ..nodes.sub_agent import SubAgents
+from ..retrieval.by_source import BySource
 from ..retrieval.code_retriever import CodeRetriever
 from ..runs.blobs import BlobStore
 from ..runs.changes import RunChanges
 from ..runs.command_snapshots import CommandSnapshots
 from ..runs.decisions import RunDecisions
+from ..runs.ends import VisitEnds
 from ..runs.journal import RunJournal
 from ..runs.lease import RunLease
 from ..runs.limits import RunLimits
@@ -35,8 +38,10 @@ from ..runs.store import RunRow, RunStore
 from ..tools.background_jobs import SHOWN_BYTES, BackgroundJobs
 from ..tools.effects import Effects
 from ..tools.registry import TOOLS
-from ..tools.sandboxes import choose_sandbox, confinement_by
+from ..tools.sandboxes import confinement_by
+from .checkouts import NodeCheckouts
 from .context import AppContext
+from .docs import document_retriever
 from .embedding import embedder
 from .hooks import TrustedHooks, told_once
 from .memory import memory_files, trusted_when_written
@@ -58,6 +63,8 @@ class RunParts:
     tool_names: Callable[[str, CallKey], ToolNames]
     background: BackgroundJobs
     fall_back: FallBack
+    sandbox: Sandbox
+    counts: PromptCounts = field(default_factory=NoCounts)
 
 
 def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> NodeDeps:
@@ -90,6 +97,9 @@ def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> Nod
         prices=prices_of(settings.models),
         compact_now=CompactNow(bool(row.options.get("compact"))),
         tests=_as_line(row.options.get("verify")),
+        ends=VisitEnds(parts.store, row.id),
+        checkouts=NodeCheckouts(context, parts),
+        counts=parts.counts,
     )
     spawner.attach(deps)
     return deps
@@ -106,10 +116,9 @@ def run_effects(
     """Return the run's one place of effects: asked for, journaled, confined, and undone by snapshots."""
     store, row, settings = parts.store, parts.row, context.settings
     snapshots = command_snapshots(context, parts, journal)
-    sandbox = choose_sandbox(settings.sandbox, context.dirs, os.environ)
     return Effects(
         workspace=context.workspace,
-        sandbox=sandbox,
+        sandbox=parts.sandbox,
         journal=journal,
         blobs=blobs,
         jobs=store.jobs_folder(row.id),
@@ -124,7 +133,7 @@ def run_effects(
         rules=parse_rules(settings.permissions),
         network=settings.sandbox.network,
         decisions=RunDecisions(store, row.id, parts.sink, settings.approvals.max_requests),
-        confinement=confinement_by(settings.sandbox, sandbox),
+        confinement=confinement_by(settings.sandbox, parts.sandbox),
         background=parts.background,
         after_write=trusted_when_written(context.trust, context.workspace, Path(row.workspace), tell),
     )
@@ -213,13 +222,29 @@ def _as_line(command: str | Sequence[str] | None) -> str:
     return command if isinstance(command, str) else shlex.join(command or ())
 
 
-def code_retriever(context: AppContext, notify: Callable[[str], None]) -> CodeRetriever:
-    """Return the retriever of the workspace; with an embedder when the settings name one."""
+def run_retriever(context: AppContext, notify: Callable[[str], None], project: Path | None = None) -> BySource:
+    """Return the retriever of a run: map and code of the workspace, documents of the project.
+
+    Args:
+        project: the folder that a run was started in, where it works in another one; None = the workspace.
+    """
+    shared = cache(partial(embedder, context))  # one model in memory for both
+    return BySource(code_retriever(context, notify, shared), document_retriever(context, notify, project, shared))
+
+
+def code_retriever(
+    context: AppContext, notify: Callable[[str], None], embedding: Callable[[], Embedder | None] | None = None
+) -> CodeRetriever:
+    """Return the retriever of the workspace; with an embedder when the settings name one.
+
+    Args:
+        embedding: gives the embedder; None = a new one of the settings.
+    """
     return CodeRetriever(
         context.workspace,
         context.dirs.cache / "index",
         EstimatingCounter(),
-        embedder(context),
+        embedding() if embedding is not None else embedder(context),
         max_file_bytes=context.settings.retrieval.max_file_bytes,
         max_files=context.settings.retrieval.max_files,
         notify=notify,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ..core.errors import GraphInvalid
 from ..core.masking import SecretMask
+from ..graphs.beside import MODULE, KeptFiles
 from ..graphs.difference import differences
 from ..graphs.find import Loaded
+from ..graphs.fingerprint import fingerprint
 from ..graphs.read import read_text
-from ..graphs.spec import fingerprint
 from ..runs.store import RunRow
+
+_FILES = "\n# The files beside them, as JSON:\n"
 
 
 def check_graph(row: RunRow, loaded: Loaded) -> None:
@@ -30,17 +34,24 @@ def check_graph(row: RunRow, loaded: Loaded) -> None:
 
 def _changes(row: RunRow, loaded: Loaded) -> list[str]:
     """Return what changed since the run began; [] when the text of then cannot be read any more."""
+    text, _, files = row.graph_text.partition(_FILES)
     try:
-        before = read_text(row.graph_text, row.graph_source)
+        before = read_text(text, row.graph_source, KeptFiles(json.loads(files) if files else {}))
     except GraphInvalid:
         return []
     return differences(loaded.spec.name, before, {**loaded.library, loaded.spec.name: loaded.spec})
 
 
 def graph_fields(loaded: Loaded, secrets: SecretMask) -> dict[str, Any]:
-    """Return what a run's row keeps of the graph that it is driven by: the text holds all files, as documents."""
-    sources = {spec.source.path: spec.source.text for spec in (loaded.spec, *loaded.library.values())}
+    """Return what a run's row keeps of the graph that it is driven by.
+
+    The text holds all graph files, as documents, and behind them what lies beside them.
+    """
+    graphs = (loaded.spec, *loaded.library.values())
+    sources = {spec.source.path: spec.source.text for spec in graphs}
+    beside = {key: file.text for spec in graphs for key, file in spec.beside.items() if not key.startswith(MODULE)}
+    files = _FILES + json.dumps(secrets.mask_data(beside), ensure_ascii=False) if beside else ""
     return {
-        "graph_text": secrets.mask("\n---\n".join(sources.values())),
+        "graph_text": secrets.mask("\n---\n".join(sources.values())) + files,
         "fingerprint": fingerprint(loaded.spec, loaded.library),
     }

@@ -129,10 +129,12 @@ class MaskedRetriever:
         self._mask = mask
         self._workspace = workspace
 
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         """Return the hits with their texts masked."""
         # A placeholder's figures are another run's noise, which would order what is found in another way.
-        hits = self._retriever.retrieve(PLACEHOLDER.sub(" ", query), budget, sources)
+        hits = self._retriever.retrieve(PLACEHOLDER.sub(" ", query), budget, sources, within=within)
         for path in dict.fromkeys(hit.path for hit in hits):
             _learn_keys(self._mask, self._workspace, path)
         return [

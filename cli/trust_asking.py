@@ -20,6 +20,7 @@ _MEANING: dict[FileKind, str] = {
     "graph": "graph (agents and commands that run)",
     "python": "Python code (runs with your rights)",
     "agent": "agent (role, tools and model of a node)",
+    "prompt": "prompt (the task of a node)",
     "instructions": "instructions (read by every model)",
     "mcp": "MCP servers (programs that are started)",
     "hook": "git hook, or a part of one (runs on commits of flow)",

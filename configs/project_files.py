@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-FileKind = Literal["settings", "graph", "python", "agent", "instructions", "mcp", "hook"]
+FileKind = Literal["settings", "graph", "python", "agent", "prompt", "instructions", "mcp", "hook"]
 
 MAX_BYTES = 1_000_000
 """A larger file never acts: nobody looks through it before trusting it."""
@@ -29,6 +29,8 @@ PROJECT_FOLDER = ".flow"
 
 _NAMED_CODE = re.compile(r"[\w./-]+\.py(?=:[A-Za-z_])")
 """Python files as a graph names them, `file.py:function`."""
+_NAMED_PROMPT = re.compile(r"""\bfile\s*:\s*["']?([\w./ -]+\.\w+)""")
+"""Texts as a graph names them, `prompt: {file: NAME}`."""
 _GRAPHS = (".yaml", ".yml")
 
 
@@ -113,28 +115,29 @@ def _candidates(workspace: Path, start: Path | None) -> Iterator[ProjectFile]:
     yield ProjectFile(workspace / ".mcp.json", "mcp")
     for name in instruction_names(workspace, start):
         yield ProjectFile(workspace / name, "instructions")
-    for path in _listed(own / "agents", _GRAPHS):
-        yield ProjectFile(path, "agent")
     if own.is_dir():
         for path in own.rglob("*.py"):
             yield ProjectFile(path, "python")
-    for path in _listed(own / "graphs", _GRAPHS):
-        yield ProjectFile(path, "graph")
-        for code in _named_code(path, workspace):
-            yield ProjectFile(code, "python")
+    folders: dict[str, FileKind] = {"agents": "agent", "graphs/agents": "agent", "graphs": "graph"}
+    for folder, kind in folders.items():
+        for path in _listed(own / folder, _GRAPHS):
+            yield ProjectFile(path, kind)
+            yield from _named(path, workspace)
 
 
-def _named_code(graph: Path, workspace: Path) -> Iterator[Path]:
-    """Yield the Python files of the repository that a graph file names, whatever else it says."""
+def _named(graph: Path, workspace: Path) -> Iterator[ProjectFile]:
+    """Yield the files of the repository that a graph or a preset names, whatever else it says."""
     try:
         text = read_project_file(graph).decode("utf-8", "replace")
     except OSError:
         return
-    for name in sorted(set(_NAMED_CODE.findall(text))):
+    named: list[tuple[str, FileKind]] = [(name, "python") for name in sorted(set(_NAMED_CODE.findall(text)))]
+    named += [(name.strip(), "prompt") for name in sorted(set(_NAMED_PROMPT.findall(text)))]
+    for name, kind in named:
         for folder in (graph.parent, workspace):
             path = Path(os.path.normpath(folder / name))
             if path.is_relative_to(workspace) and path.is_file():
-                yield path
+                yield ProjectFile(path, kind)
 
 
 def _listed(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -39,6 +39,16 @@ class RunFailed(FlowError):
             self.exit_code = exit_code
 
 
+class TookTooLong(RunFailed):
+    """A visit of a node reached its `timeout`."""
+
+
+class NodePaused(FlowError):
+    """A node failed whose graph asks for a pause then: the run waits until a person resumes it, and tries it again."""
+
+    exit_code = 4
+
+
 class UsageError(FlowError):
     """Wrong arguments, a missing input, a folder that is not what it should be."""
 
@@ -53,6 +63,18 @@ class LimitReached(FlowError):
     """A budget (tokens, node runs, model calls) would be passed by the next step; nothing was spent beyond it."""
 
     exit_code = 3
+
+
+class NoRoom(LimitReached):
+    """The server says or shows that a prompt does not fit its window; a shorter one may.
+
+    Args:
+        window: tokens that it says its window has; 0 = it does not say.
+    """
+
+    def __init__(self, message: str, *, window: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.window = window
 
 
 class ModelUnavailable(FlowError):

@@ -27,7 +27,7 @@ RunStatus = Literal["running", "waiting", "paused", "interrupted", "done", "fail
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """`model` is that of the role main, `models` those of all roles."""
+    """`model` is that of the role main, `models` those of all roles; `nodes` of the graph with their types."""
 
     type: ClassVar[str] = "run_start"
     graph: str
@@ -35,6 +35,7 @@ class RunStarted:
     model: str
     resumed: bool = False
     models: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

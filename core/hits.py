@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from .effects import Spans
 
-Source = Literal["map", "code", "docs"]
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+Source = Literal["map", "code", "docs", "symbol", "references"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +21,15 @@ class Hit:
 
     Attributes:
         id: stable name of the passage, "path:start-end" for code.
-        path: workspace-relative posix path.
-        start_line, end_line: 1-indexed, inclusive.
-        page: 1-indexed page of a paged document; None otherwise.
+        path: workspace-relative posix path; absolute for a document outside of the workspace.
+        start_line, end_line: 1-indexed, inclusive; of the page, where there is one.
+        page: 1-indexed page, slide, sheet or cell of a paged document; None otherwise.
         heading: enclosing definition or heading path; "" when there is none.
         score: higher is better; comparable only within one answer.
-        source: "map" for a file's outline, "code" for a piece of code, "docs" for a document passage.
+        source: "map" for a file's outline, "code" for a piece of code, "docs" for a document passage, "symbol" for the
+            definition of a name, "references" for the lines of a file that use a name.
         doc_sha256: hex hash of the whole file when it was indexed.
+        stale: True when the file of a document passage has another content by now.
     """
 
     id: str
@@ -36,6 +42,24 @@ class Hit:
     score: float
     source: Source
     doc_sha256: str
+    stale: bool = False
+
+
+def hit_to_dict(hit: Hit) -> dict[str, Any]:
+    """Return the hit as JSON data."""
+    return asdict(hit)
+
+
+def path_fits(path: str, globs: Sequence[str]) -> bool:
+    """Return whether a path fits one of the globs, as a .gitignore writes them: "docs/**/*.md", "*.pdf"."""
+    return _rules(tuple(globs)).match_file(path)
+
+
+@lru_cache(maxsize=64)
+def _rules(globs: tuple[str, ...]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(globs)
 
 
 def hit_spans(hits: Sequence[Hit]) -> dict[str, Spans]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from .background import BackgroundJob
 from .effects import Command, Effect, FileWrite, ToolResult
@@ -51,11 +51,27 @@ class ChatModel(Protocol):
 
         Raises:
             ModelUnavailable: no server, no such model on it, or replies that keep breaking.
-            LimitReached: the request did not fit the server's window.
+            NoRoom: the request did not fit the server's window.
             ReplyCut: the output limit ended the reply.
             ReplyInvalid: the reply's tool calls are not readable.
             ModelFault: the server refuses the request, or ended the reply for a reason that is not known.
         """
+        ...
+
+
+class PromptCounts(Protocol):
+    """How the models of a run count prompts, as far as that is known."""
+
+    def ratio(self, wanted: str) -> float:
+        """Return the tokens that a model counts for one that is estimated; never below 1, which also means unknown.
+
+        Args:
+            wanted: a role or an exact tag.
+        """
+        ...
+
+    async def exact(self, wanted: str, request: ModelRequest) -> int | None:
+        """Return the tokens of a prompt as the server's own tokenizer counts all of it; None = it has none."""
         ...
 
 
@@ -64,18 +80,39 @@ class Embedder(Protocol):
 
     id: str
     """Names model, pooling and prefixes; vectors of different ids never mix."""
-    dimension: int
+
+    @property
+    def dimension(self) -> int:
+        """Numbers of a vector."""
+        ...
 
     def embed_query(self, text: str) -> list[float]: ...
 
     def embed_passages(self, texts: Sequence[str]) -> list[list[float]]: ...
 
 
+class Reranker(Protocol):
+    """Reads a query together with each text."""
+
+    id: str
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Return how well each text answers the query; only the order of the numbers means anything."""
+        ...
+
+
 class Retriever(Protocol):
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         """Return the best hits whose texts together stay within `budget` tokens, best first.
 
-        The source "map" gives one hit a file: its outline. The same tree and query give the same bytes.
+        The source "map" gives one hit a file: its outline. The same tree and query give the same bytes. A source that
+        is not indexed gives none.
+
+        Args:
+            within: globs of paths (core.hits.path_fits) or names of document collections, one of which a hit fits;
+                () = all.
         """
         ...
 
@@ -267,6 +304,22 @@ class EventSink(Protocol):
         ...
 
 
+class VisitEnds(Protocol):
+    """Keeps what visits came to until a checkpoint holds it, so that none whose end was told is made again."""
+
+    def find(self, visit: str) -> dict[str, Any] | None:
+        """Return what a visit wrote that ended before this process began; None = it did not."""
+        ...
+
+    def keeping(self, visit: str, graph: str, update: dict[str, Any]) -> AbstractContextManager[None]:
+        """Return a block whose events are on disk together with what the visit wrote, or not at all.
+
+        Args:
+            graph: path of the invocation of the visit's graph, "" at the top.
+        """
+        ...
+
+
 class Spawner(Protocol):
     async def spawn(self, parent: str, call_id: str, task: str, tools: Sequence[str], effects: EffectRunner) -> str:
         """Run a sub-agent and return its final report.
@@ -303,6 +356,19 @@ class EffectRunner(Protocol):
         Args:
             output_bytes: that the model reads, head and tail.
             reader: what reads the whole of it, as in tools.output.OutputLimit.
+        """
+        ...
+
+    def asking(self) -> EffectRunner:
+        """Return this runner asking a person for what it would do unasked, but for what only reads; what a graph
+        itself runs is not asked for."""
+        ...
+
+    def moved(self, workspace: Path, journal: Journal, spawner: Spawner) -> EffectRunner:
+        """Return this runner, with all that it is held to, for another folder; nothing there can be undone.
+
+        Args:
+            workspace: absolute, resolved.
         """
         ...
 
@@ -347,12 +413,33 @@ class StepGate(Protocol):
         """Return whether the call is new to this process, as for nodes.
 
         Raises:
-            WallTimeReached.
+            LimitReached, WallTimeReached.
         """
         ...
 
-    def bound(self, visit: str, tokens: int) -> None:
-        """Let a visit and its sub-agents use no more than so many tokens in all."""
+    def bound(
+        self,
+        visit: str,
+        tokens: int | None = None,
+        *,
+        node_runs: int | None = None,
+        model_calls: int | None = None,
+        tool_calls: int | None = None,
+        wall_s: float | None = None,
+    ) -> None:
+        """Let a visit, its sub-agents and the graph that it runs use no more than this in all; None = as before.
+
+        Args:
+            wall_s: seconds in which the run is worked on.
+        """
+        ...
+
+    def release(self, visit: str) -> None:
+        """Forget the bounds of a visit that ended; one that has none is left alone."""
+        ...
+
+    def time_left(self, visit: str) -> float | None:
+        """Return the seconds that the visit's own bound leaves it, 0 when it is used up; None = it has none."""
         ...
 
     def calls_left(self, visit: str, planned: PlannedCall) -> int | None:

@@ -64,7 +64,25 @@ class Review(_Schema):
     findings: list[Finding] = Field(default_factory=list)
 
 
-SCHEMAS: dict[str, type[BaseModel]] = {"Plan": Plan, "Step": Step, "Change": Change, "Review": Review}
+class Answer(_Schema):
+    """An answer from passages. `enough`: whether they held what was asked for."""
+
+    text: str = Field(min_length=1)
+    cites: list[str] = Field(default_factory=list, description="ids of the passages that the answer rests on")
+    enough: bool = Field(description="whether the passages were enough to answer")
+
+
+class Verdict(_Schema):
+    """One judgement. `item` names what was judged, "" where that is known anyway."""
+
+    item: str = Field(default="", description="id of what is judged")
+    verdict: str = Field(min_length=1, description="the class it belongs to, a word or two")
+    reason: str = Field(default="", description="why, in one line")
+
+
+SCHEMAS: dict[str, type[BaseModel]] = {
+    model.__name__: model for model in (Plan, Step, Change, Review, Finding, Answer, Verdict)
+}
 """Schemas that a graph file may name."""
 
 

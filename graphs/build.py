@@ -8,9 +8,9 @@ it the same saver and a namespace of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+from langgraph.constants import END as LANGGRAPH_END
 from langgraph.constants import START
 
 from ..core.errors import FlowError, RunFailed
@@ -19,14 +19,23 @@ from ..nodes.agents import agent_task
 from ..nodes.call import NodeCall, NodeResult, NodeType
 from ..nodes.deps import NodeDeps
 from ..nodes.opening import Opening
+from ..nodes.python_call import PythonCall
 from ..nodes.registry import NODE_TYPES
+from .at_once import AtOnce
 from .channels import schema_of, state_values
+from .code import referred
 from .expressions import evaluate
 from .facts import Facts
+from .in_checkout import in_checkout
 from .inputs import read_inputs
+from .items import gather_node, item_node
+from .join_step import JoinStep
+from .joins import awaited, has_branches, runs_at_once
+from .node_deps import deps_of, held_to
 from .node_step import NodeStep
-from .routing import Router
-from .spec import MODEL_NODES, GraphSpec, NodeSpec, Rights
+from .routing import Router, room_of
+from .schemas import load_schemas
+from .spec import END, MODEL_NODES, GraphSpec, NodeSpec
 
 
 class Flow:
@@ -40,22 +49,28 @@ class Flow:
     def __init__(self, spec: GraphSpec, library: Mapping[str, GraphSpec], deps: NodeDeps, facts: Facts) -> None:
         self._spec = spec
         self._library = library
-        self._deps = _held_to(deps, spec.rights)
+        self._deps = held_to(deps, spec.rights)
         self._facts = facts
 
     def compile(self, saver: Any = None) -> Any:
         """Return the LangGraph graph. Without a saver it takes that of the run it is invoked in."""
         from langgraph.graph import StateGraph
 
+        load_schemas(self._spec)
         # The channels are known only from the file, so no static type describes them.
         graph: Any = StateGraph(schema_of(self._spec))
         router = Router(self._spec, self._facts)
-        for name, node in self._spec.nodes.items():
-            deps = _held_to(self._deps, node.rights)
-            step = NodeStep(self._spec, node, self._node_type(node, deps), router, deps, self._facts)
-            graph.add_node(name, step.run)
-            graph.add_conditional_edges(name, router.after(name), router.ends(name))
-        graph.add_edge(START, self._spec.entry)
+        at_once = AtOnce() if runs_at_once(self._spec) else None
+        for node in self._spec.nodes.values():
+            deps = deps_of(self._deps, node)
+            step = NodeStep(self._spec, node, self._node_type(node, deps), router, deps, self._facts, at_once)
+            _add_node(graph, node, step, router)
+        for join in router.joins:
+            waiting = JoinStep(join, router)
+            graph.add_node(room_of(join), waiting.run)
+            graph.add_conditional_edges(room_of(join), waiting.follow, router.ends_of_join(join))
+        for entry in self._spec.entries:
+            graph.add_edge(START, room_of(entry) if entry in router.joins else entry)
         return graph.compile(checkpointer=saver, name=self._spec.name)
 
     def open(self, inputs: Mapping[str, Any]) -> Opening | None:
@@ -65,10 +80,10 @@ class Flow:
             None: it begins with something else, with what depends on a condition, or with a fault that running it
             will meet as well.
         """
-        node = self._spec.nodes[self._spec.entry]
-        if node.type not in MODEL_NODES:
+        node = self._spec.nodes.get(self._spec.entry)
+        if node is None or node.type not in MODEL_NODES:
             return None
-        deps = _held_to(self._deps, node.rights)
+        deps = deps_of(self._deps, node)
         step = NodeStep(self._spec, node, NODE_TYPES[node.type], Router(self._spec, self._facts), deps, self._facts)
         try:
             call = step.first_call(self.initial(inputs))
@@ -76,13 +91,17 @@ class Flow:
             return None
         if call is None:
             return None
-        task = agent_task(call)
+        task = agent_task(call, deps)
         deps.opened[task.label] = loop = AgentLoop(task, deps)
         return loop.open()
 
     def initial(self, inputs: Mapping[str, Any], path: str = "") -> dict[str, Any]:
         """Return the first state. `path` is the path of the node that runs this graph; "" at the top."""
-        return {"input": dict(inputs), "path": path, "visits": {}, "failed": None}
+        state = {"input": dict(inputs), "path": path, "visits": {}}
+        if not has_branches(self._spec):
+            return state
+        joins = awaited(self._spec)
+        return {**state, "under_way": {room_of(e) if e in joins else e: 1 for e in self._spec.entries}}
 
     def outcome(self, state: Mapping[str, Any]) -> tuple[Any, str, int]:
         """Return (output, message, exit code); "" and 0 unless a fail node ended the graph.
@@ -91,13 +110,13 @@ class Flow:
             RunFailed: the graph did not come to its end. LangGraph itself takes a run for finished when the node
                 that should come next is gone from a changed file.
         """
-        if not state.get("ended"):
+        if failed := state.get("failed"):
+            return None, failed["message"], failed["exit"]
+        if state.get("under_way") if has_branches(self._spec) else not state.get("ended"):
             raise RunFailed(
                 f"{self._spec.name} stopped before its end: the next node is not in the graph any more.",
                 hint="Put the graph's file back as it was when the run began, then resume.",
             )
-        if failed := state.get("failed"):
-            return None, failed["message"], failed["exit"]
         names = self._facts.names(state["input"], state_values(self._spec, state))
         output = self._spec.output
         if output is None:
@@ -107,17 +126,36 @@ class Flow:
         return evaluate(output, names), "", 0
 
     def _node_type(self, node: NodeSpec, deps: NodeDeps) -> NodeType:
-        return self._subgraph(node, deps) if node.type == "graph" else NODE_TYPES[node.type]
+        if node.workspace == "worktree":
+            return in_checkout(lambda own: self._type_in(node, own))
+        return self._type_in(node, deps)
+
+    def _type_in(self, node: NodeSpec, deps: NodeDeps) -> NodeType:
+        match node.type:
+            case "graph":
+                return self._subgraph(node, deps)
+            case "python":
+                return PythonCall(*referred(self._spec, node.fields["call"]))
+            case _:
+                return NODE_TYPES[node.type]
 
     def _subgraph(self, node: NodeSpec, deps: NodeDeps) -> NodeType:
         spec = self._library[node.fields["graph"]]
-        flow = Flow(spec, self._library, deps, self._facts)
+        flow = type(self)(spec, self._library, deps, self._facts)
         compiled = flow.compile()
 
         async def run_graph(call: NodeCall, deps: NodeDeps) -> NodeResult:
             """Return the subgraph's output; its fail node is an error here."""
             inputs = read_inputs(spec, call.fields.get("with") or {})
             path = call.path if call.visit == 1 else call.label
+            own = spec.limits
+            deps.gate.bound(
+                call.label,
+                own.tokens,
+                node_runs=own.node_runs,
+                model_calls=own.model_calls,
+                wall_s=own.wall_s,
+            )
             state = await compiled.ainvoke(flow.initial(inputs, path), {"recursion_limit": 1_000_000})
             output, message, exit_code = flow.outcome(state)
             if exit_code:
@@ -127,12 +165,21 @@ class Flow:
         return run_graph
 
 
-def _held_to(deps: NodeDeps, rights: Rights) -> NodeDeps:
-    """Return deps whose commands are held to these rules too."""
-    if rights == Rights():
-        return deps
-    effects = deps.toolbox.effects.within(rights.permissions, rights.network)
-    return replace(deps, toolbox=replace(deps.toolbox, effects=effects))
+def _add_node(graph: Any, node: NodeSpec, step: NodeStep, router: Router) -> None:
+    """Add what LangGraph runs of one node: itself, and where its items run at once one node for them, one after."""
+    name = node.name
+    graph.add_node(name, step.run)
+    if (target := router.fixed(name)) is not None:
+        graph.add_edge(name, LANGGRAPH_END if target == END else target)
+    elif node.each is None or node.each.parallel == 1:
+        graph.add_conditional_edges(name, step.follow, router.ends(name))
+    else:
+        ends = [item_node(name), *router.ends(name)]
+        graph.add_node(item_node(name), step.run_item)
+        graph.add_node(gather_node(name), step.gather)
+        graph.add_conditional_edges(name, step.follow, ends)
+        graph.add_edge(item_node(name), gather_node(name))
+        graph.add_conditional_edges(gather_node(name), step.follow, ends)
 
 
 def _one_line(value: Any) -> str:

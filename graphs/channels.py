@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 from typing_extensions import TypedDict
 
-from .spec import GraphSpec, StateKey
+from .expressions import names_used
+from .joins import has_branches
+from .spec import GraphSpec, StateKey, Switch, When
 
 STATE_PREFIX = "state_"
 """Before a state key in its channel's name, so that no key can shadow a channel of the engine."""
@@ -56,21 +58,38 @@ def _identity(item: Any, key: str) -> Any:
     return item.get(key) if key and isinstance(item, Mapping) else item
 
 
-def schema_of(spec: GraphSpec) -> Any:
-    """Return the TypedDict of a graph's channels.
+def first(old: Values | None, new: Values) -> Values:
+    """Return what was written first; of two nodes that fail at once one ends the graph."""
+    return old or new
 
-    The engine's own:
-        input: the graph's inputs. path: prefix of its nodes' paths, "" at the top.
-        visits: visits by node, the last one's number. forgiven: of these, how many no longer count against its limit,
-            since a person answered. cursor: items and position of an `each` under way, None when it is done.
-        out: last value of each node whose edges look at it. diverted: nodes that failed into their `on_error`.
-        histories: conversations of nodes that continue them. failed: {message, exit} of a fail node.
-        ended: whether the last node led to the end.
+
+def moved(old: Values | None, new: Values) -> Values:
+    """Return the counts with these added, those that came to nothing left out."""
+    counts = dict(old or {})
+    for name, change in new.items():
+        counts[name] = counts.get(name, 0) + change
+    return {name: count for name, count in counts.items() if count}
+
+
+def schema_of(spec: GraphSpec) -> Any:
+    """Return the TypedDict of a graph's channels. Of the engine's own a graph has those that it needs:
+
+    input: the graph's inputs. path: prefix of its nodes' paths, "" at the top.
+    visits: visits by node, the last one's number; with branches also how often each join was looked at.
+    forgiven: of these, how many do not count against a limit: since a person answered, or as they are tried again.
+    cursor: by node an `each` under way {items, at} or, with items at once, {items, todo: [[place, try]]}; "again"
+        in it is the number of the next try. By path the same of an item. None when it is done. By join when it
+        was passed last.
+    out: last value of each node whose edges look at it. diverted: nodes that failed into their `on_error`.
+    histories: conversations of nodes that continue them. failed: {message, exit} of a fail node.
+    ended: whether the last node led to the end.
+    under_way: in a graph with branches, in place of `ended`: how many times each node is still to run or running,
+        and each join was arrived at.
     """
-    failed: Any = dict[str, Any] | None
-    channels: dict[str, Any] = {"input": dict[str, Any], "path": str, "failed": failed, "ended": bool}
-    for name in _MERGED:
-        channels[name] = Annotated[dict[str, Any], merge]
+    channels: dict[str, Any] = {"input": dict[str, Any], "path": str}
+    for name in needed_channels(spec):
+        reducer = _OWN[name]
+        channels[name] = Any if reducer is None else Annotated[dict[str, Any], reducer]
     for name, key in spec.state.items():
         reducer = _reducer(key)
         empty: Any = float if key.reduce == "sum" else list[Any]
@@ -78,16 +97,55 @@ def schema_of(spec: GraphSpec) -> Any:
     return TypedDict(f"State of {spec.name}", channels)  # type: ignore[operator]
 
 
-def applied(spec: GraphSpec, channels: Mapping[str, Any], update: Mapping[str, Any]) -> Values:
+_OWN: Mapping[str, Reducer | None] = {
+    **dict.fromkeys(_MERGED, merge),
+    "failed": first,
+    "ended": None,
+    "under_way": moved,
+}
+
+
+def needed_channels(spec: GraphSpec) -> list[str]:
+    """Return the engine's own channels that the graph needs beside `input` and `path`: each one costs every step."""
+    nodes, branches = spec.nodes.values(), has_branches(spec)
+    again = any(node.retry is not None for node in nodes)
+    wanted = {
+        "visits": True,
+        "forgiven": again or any(node.type == "human" for node in nodes),
+        "cursor": again or branches or any(node.each is not None for node in nodes),
+        "out": any(looks_at_output(spec, name) for name in spec.routes),
+        "diverted": any(node.on_error not in ("fail", "pause") for node in nodes),
+        "histories": any(node.history == "continue" for node in nodes),
+        "failed": any(node.type == "fail" for node in nodes),
+        "ended": not branches,
+        "under_way": branches,
+    }
+    return [name for name, is_wanted in wanted.items() if is_wanted]
+
+
+def looks_at_output(spec: GraphSpec, name: str) -> bool:
+    """Return whether the edges of a node look at the value that it produced."""
+    route = spec.routes.get(name)
+    return isinstance(route, When | Switch) and any(path[0] == "output" for path in names_used(route.expr))
+
+
+def reducers_of(spec: GraphSpec) -> dict[str, Reducer]:
+    """Return the reducers of the graph's channels, by channel; a channel without one keeps what was written last."""
+    found: dict[str, Reducer] = {name: reducer for name, reducer in _OWN.items() if reducer is not None}
+    for name, key in spec.state.items():
+        if (reducer := _reducer(key)) is not None:
+            found[STATE_PREFIX + name] = reducer
+    return found
+
+
+def applied(reducers: Mapping[str, Reducer], channels: Mapping[str, Any], update: Mapping[str, Any]) -> Values:
     """Return the channels as they will be once LangGraph has written the update of one node."""
-    reducers: dict[str, Reducer | None] = {STATE_PREFIX + name: _reducer(key) for name, key in spec.state.items()}
-    reducers.update(dict.fromkeys(_MERGED, merge))
     new = dict(channels)
     for name, value in update.items():
         reducer = reducers.get(name)
         if reducer is None:
             new[name] = value
-        elif isinstance(value, Mapping) and OVERWRITE in value:
+        elif type(value) is dict and OVERWRITE in value:
             new[name] = value[OVERWRITE]
         else:
             new[name] = reducer(channels.get(name), value)

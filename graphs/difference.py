@@ -6,14 +6,22 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from .spec import Always, Fan, GraphSpec, Route, Switch, When, content, subgraphs_of
+from .fingerprint import content
+from .spec import Always, Fan, GraphSpec, Route, Switch, When, subgraphs_of
 
 MAX_LINES = 12
 """How many changes one message shows."""
 MAX_VALUE = 80
 """How many characters of a value one line shows."""
 
-_KINDS = {"inputs": "input", "state": "state", "nodes": "node", "limits": "limit", "permissions": "rule"}
+_KINDS = {
+    "inputs": "input",
+    "state": "state",
+    "nodes": "node",
+    "limits": "limit",
+    "permissions": "rule",
+    "code": "file",
+}
 _GONE = object()
 
 

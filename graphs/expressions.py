@@ -24,6 +24,8 @@ MAX_DEPTH = 60
 
 TESTS = ("defined", "none")
 _JSON_SCALARS = (str, int, float, bool, type(None))
+_EXACT = frozenset({str, int, bool, type(None)})
+"""What needs no further look; the most frequent by far."""
 
 # What an expression may be made of; anything else of Jinja (calls, **, statements) is refused by name.
 _ALLOWED = frozenset(
@@ -160,9 +162,8 @@ def _render_text(template: str, names: Mapping[str, Any]) -> Any:
 def _run(compiled: Compiled, names: Mapping[str, Any]) -> Any:
     from jinja2 import TemplateError
 
-    for path in sorted(compiled.paths):
-        if path[0] not in names:
-            raise _failed(compiled, f"{path[0]!r} is not known here{near(path[0], names)}")
+    if missing := [path[0] for path in compiled.paths if path[0] not in names]:
+        raise _failed(compiled, f"{min(missing)!r} is not known here{near(min(missing), names)}")
     try:
         return _plain(compiled.run(**names))
     except (TemplateError, TypeError, ValueError, KeyError, IndexError, ArithmeticError) as err:
@@ -176,6 +177,8 @@ def _failed(compiled: Compiled, reason: str) -> ExpressionFailed:
 
 def _plain(value: Any) -> Any:
     """Return JSON data without what only Jinja knows (undefined values, tuples); refuse anything else."""
+    if type(value) in _EXACT:
+        return value
     from jinja2 import Undefined
 
     if isinstance(value, Undefined):
@@ -215,7 +218,7 @@ def _parts(text: str) -> tuple[str | Compiled, ...]:
     try:
         body = _environment().parse(text).body
     except TemplateSyntaxError as err:
-        raise ExpressionInvalid(_statement(text) or f"{_short(text)}: {err.message}") from err
+        raise ExpressionInvalid(_statement(text) or f"{_short(text)}: {_told(err)}") from err
     except RecursionError as err:
         raise ExpressionInvalid("nested too deeply") from err
     for node in body:
@@ -229,6 +232,11 @@ def _parts(text: str) -> tuple[str | Compiled, ...]:
 
 def _statement(text: str) -> str:
     return "statements ({% %}) are not part of graph files; use a filter or a node" if "{%" in text else ""
+
+
+def _told(err: Any) -> str:
+    """Return what is wrong with an expression in the words of a person who sees no template."""
+    return str(err.message).replace("'end of template'", "end")
 
 
 def _short(text: str) -> str:
@@ -248,7 +256,7 @@ def _parse(text: str) -> Any:
         parser = Parser(_environment(), text, state="variable")
         node = parser.parse_expression()
     except TemplateSyntaxError as err:
-        raise ExpressionInvalid(f"{_short(text)!r}: {err.message}") from err
+        raise ExpressionInvalid(f"{_short(text)!r}: {_told(err)}") from err
     except RecursionError as err:
         raise ExpressionInvalid("nested too deeply") from err
     if not parser.stream.eos:

@@ -16,10 +16,5 @@ class Facts:
     git: Mapping[str, Any]
 
     def names(self, inputs: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "input": dict(inputs),
-            "state": dict(state),
-            "settings": dict(self.settings),
-            "run": dict(self.run),
-            "git": dict(self.git),
-        }
+        """Return what expressions see, by name. It is no copy: nobody may change it."""
+        return {"input": inputs, "state": state, "settings": self.settings, "run": self.run, "git": self.git}

@@ -16,10 +16,11 @@ MAX_LISTED = 16
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a file; line and column count from 1."""
+    """A place in a file; line and column count from 1. `path`: of another file than the graph's own; "" = its own."""
 
     line: int = 1
     column: int = 1
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

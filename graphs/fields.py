@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from .beside import AGENT, MODULE, Beside, Files, NoFiles, NotBeside, key_of
 from .faults import Fault, Position, listed, near
 from .spec import Expr
 from .tree import Entry, Tree
@@ -19,6 +20,7 @@ _FACTORS = {"k": 1_000, "M": 1_000_000}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0}
 _NAME = re.compile(r"\w[\w.-]*")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_CODE = re.compile(r"(?:(?P<file>.+\.py)|(?P<module>[^\W\d][\w.]*)):(?P<name>[^\W\d]\w*)")
 
 
 def parse_count(value: object) -> int | None:
@@ -47,18 +49,52 @@ def is_identifier(text: str) -> bool:
 
 @dataclass(slots=True)
 class Reading:
-    """One document being read. `unsupported`: known words that nothing runs yet."""
+    """One document being read.
+
+    Attributes:
+        unsupported: known words that nothing runs yet.
+        files: gives what lies beside the document's file.
+        beside: what was read of that, by key.
+    """
 
     path: str
     faults: list[Fault]
     positions: dict[Path, Position] = field(default_factory=dict)
     unsupported: list[Fault] = field(default_factory=list)
+    files: Files = field(default_factory=NoFiles)
+    beside: dict[str, Beside] = field(default_factory=dict)
 
     def fault(self, at: Position, message: str) -> None:
-        self.faults.append(Fault(self.path, at, message))
+        self.faults.append(Fault(at.path or self.path, at, message))
 
     def later(self, at: Position, what: str) -> None:
-        self.unsupported.append(Fault(self.path, at, f"{what} is part of the format but not supported yet"))
+        self.unsupported.append(
+            Fault(at.path or self.path, at, f"{what} is part of the format but not supported yet")
+        )
+
+    def read_beside(self, name: str, at: Position) -> Beside | None:
+        """Return the file that a text at this place names, relative to the file it stands in; None and a fault when
+        there is none.
+
+        Args:
+            name: a path, or a key that begins with "agent:" or "module:".
+
+        Raises:
+            Denied: it is not trusted.
+        """
+        try:
+            key = name if name.startswith((AGENT, MODULE)) else key_of(name, self._base(at))
+            if key not in self.beside:
+                self.beside[key] = self.files.read(key)
+        except NotBeside as err:
+            self.fault(at, str(err))
+            return None
+        return self.beside[key]
+
+    def _base(self, at: Position) -> str:
+        """Return the key of the preset that a place lies in; "" = the graph's own file."""
+        presets = (key for key, file in self.beside.items() if file.shown == at.path and _is_preset(key))
+        return next(presets, "") if at.path else ""
 
     def remember(self, tree: Tree, path: Path = ()) -> None:
         """Store the place of every value of the tree."""
@@ -87,6 +123,7 @@ class Reading:
     def fields(self, tree: Tree, what: str, keys: Collection[str], later: Collection[str] = ()) -> Fields:
         """Return a mapping whose keys are known; unknown ones are faults, `later` ones noted as not supported."""
         entries = self.entries(tree, what)
+        unknown: list[str] = []
         for key, entry in list(entries.items()):
             if key in keys:
                 continue
@@ -95,17 +132,25 @@ class Reading:
                 self.later(entry.at, f"{key!r}")
             else:
                 self.fault(entry.at, f"unknown key {key!r} in {what}{near(key, [*keys, *later])}")
-        return Fields(self, what, tree.at, entries)
+                unknown.append(key)
+        return Fields(self, what, tree.at, entries, unknown=tuple(unknown))
 
 
 @dataclass(slots=True)
 class Fields:
-    """A mapping with known keys. Every reader returns its default and notes a fault when the value does not fit."""
+    """A mapping with known keys. Every reader returns its default and notes a fault when the value does not fit.
+
+    Attributes:
+        path: where it stands in the document; () = that is not needed.
+        unknown: keys that stand there and do not exist; each was told.
+    """
 
     reading: Reading
     what: str
     at: Position
     entries: dict[str, Entry]
+    path: Path = ()
+    unknown: tuple[str, ...] = ()
 
     def __contains__(self, key: str) -> bool:
         return key in self.entries
@@ -115,7 +160,8 @@ class Fields:
 
     def need(self, *keys: str) -> None:
         for key in keys:
-            if key not in self.entries:
+            # A mistyped key is told once, as what it is.
+            if key not in self.entries and not any(near(other, [key]) for other in self.unknown):
                 self.reading.fault(self.at, f"{self.what} needs {key!r}")
 
     def wrong(self, key: str, must: str) -> None:
@@ -192,16 +238,31 @@ class Fields:
         tree = self.entries[key].tree
         return {name: entry.tree.plain() for name, entry in self.reading.entries(tree, repr(key)).items()}
 
+    def code(self, key: str, must: str) -> str:
+        """Return "KEY:name" for something in Python code, see beside.py; "" when absent, or with a fault."""
+        text = self.word(key, must)
+        match = _CODE.fullmatch(text)
+        if not text or match is None:
+            if text:
+                self.wrong(key, must)
+            return ""
+        name = match["file"] or f"{MODULE}{match['module']}"
+        file = self.reading.read_beside(name, self.place(key))
+        return f"{file.key}:{match['name']}" if file is not None else ""
+
     def schema(self, key: str = "schema") -> str | dict[str, Any] | None:
-        """Return a schema's name or an inline JSON Schema; None when absent."""
+        """Return a schema's name, an inline JSON Schema, or "KEY:Name" as `code` does; None when absent."""
         value = self.plain(key)
-        if isinstance(value, str) and ".py:" in value:
-            self.reading.later(self.place(key), "a schema from a Python file")
-            return {}
+        if isinstance(value, str) and ":" in value:
+            return self.code(key, "a schema's name, a JSON Schema, or file.py:Model") or {}
         if key in self.entries and not (isinstance(value, dict) or (isinstance(value, str) and value)):
-            self.wrong(key, "a schema's name or a JSON Schema")
+            self.wrong(key, "a schema's name, a JSON Schema, or file.py:Model")
             return None
         return value if isinstance(value, (str, dict)) else None
+
+
+def _is_preset(key: str) -> bool:
+    return key.startswith(AGENT) and "/" not in key
 
 
 def read_expr(reading: Reading, tree: Tree, what: str) -> Expr:

@@ -6,8 +6,11 @@ A value that was not written yet (None) shows as "". A ValueError is told to the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+_QUOTES = re.compile(r'"([^"]+)"|“([^”]+)”|「([^」]+)」')
 
 MAX_TEXT = 10_000_000
 """Characters that one filter may produce."""
@@ -68,6 +71,22 @@ def passages(hits: Any) -> str:
         heading = f" {_one_line(hit.get('heading'))}" if hit.get("heading") else ""
         blocks.append(f"[{hit.get('id', '')}] {hit.get('path', '')}{page}{heading}\n{hit.get('text', '')}")
     return "\n\n".join(blocks)
+
+
+def cites_only(cites: Any, hits: Any) -> bool:
+    """Return whether every cited id is the id of one of the hits; an empty list of cites is fine."""
+    _need(cites or [], list, "a list of ids")
+    _need(hits or [], list, "a list of hits")
+    known = {hit.get("id") for hit in hits or [] if isinstance(hit, Mapping)}
+    return all(cite in known for cite in cites or [])
+
+
+def quotes_only(text: Any, hits: Any) -> bool:
+    """Return whether everything that the text quotes ("..." or 「...」) stands in one of the hits, blanks aside."""
+    _need(hits or [], list, "a list of hits")
+    held = [_one_line(hit.get("text")) for hit in hits or [] if isinstance(hit, Mapping)]
+    quotes = [_one_line(next(filter(None, found))) for found in _QUOTES.findall(_text(text))]
+    return all(any(quote in text for text in held) for quote in quotes)
 
 
 def table(rows: Any) -> str:
@@ -166,6 +185,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "findings": findings,
     "passages": passages,
     "table": table,
+    "cites_only": cites_only,
+    "quotes_only": quotes_only,
     "tail": tail,
     "json": to_json,
     "default": default,

@@ -13,13 +13,19 @@ from typing import Literal
 
 from ..configs.trust import trust_command
 from ..core.errors import Denied, GraphInvalid, UsageError
+from .beside import FilesOnDisk, NotBeside
 from .faults import Fault, Position, invalid, listed, near
 from .read import file_data, read_data
 from .spec import GraphSpec
+from .tree import MAX_BYTES
 from .validate import require_valid
 
 PROJECT_FOLDER = ".flow/graphs"
+PROJECT_AGENTS = ".flow/agents"
 SHIPPED_FOLDER = Path(__file__).parent / "builtin"
+SHIPPED_AGENTS = Path(__file__).parent / "agents"
+AGENTS = "agents"
+"""The folder of presets beside a graph's file, and in the user's configuration folder."""
 
 Origin = Literal["project", "user", "shipped", "file"]
 IsTrusted = Callable[[Path, bytes], bool]
@@ -28,10 +34,11 @@ IsTrusted = Callable[[Path, bytes], bool]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A checked graph. `library`: every graph below it, by name."""
+    """A checked graph. `library`: every graph below it, by name; `file`: where it was read, None = from no file."""
 
     spec: GraphSpec
     library: dict[str, GraphSpec]
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class GraphEntry:
     Attributes:
         path: as messages show it.
         fault: the first line of what is wrong with its file, "" when it reads well; then `name` is the file's.
+        trusted: False for a file of the repository that was not read, since it is not trusted; `name` is the file's.
+        spec: what was read, not checked yet; None = nothing could be.
     """
 
     name: str
@@ -48,6 +57,8 @@ class GraphEntry:
     path: str
     origin: Origin
     fault: str = ""
+    trusted: bool = True
+    spec: GraphSpec | None = None
 
 
 def find_graph(
@@ -64,7 +75,7 @@ def find_graph(
     Args:
         name_or_path: a name, or a file (it has a folder or ends with .yaml or .yml; relative to the workspace), whose
             first graph is meant.
-        user_dir: the user's own graphs; need not exist.
+        user_dir: the user's own graphs; need not exist. Their presets lie in the folder "agents" beside it.
         is_trusted: asked about every file that lies in the workspace.
         tools, settings: known names, see `validate.check`; None = not checked.
 
@@ -74,35 +85,64 @@ def find_graph(
         Denied: the file belongs to the repository and is not trusted.
     """
     finder = _Finder(workspace.absolute(), user_dir, is_trusted)
-    if ".py:" in name_or_path:
-        raise GraphInvalid(f"{name_or_path}: graphs written in Python are not supported yet.")
-    if _is_path(name_or_path):
-        file = _File(workspace.absolute() / Path(name_or_path).expanduser(), "file")
-        if not file.path.is_file():
-            raise UsageError(
-                f"There is no graph file {name_or_path!r}.",
-                hint="Check the path; shipped graphs go by their name, such as plan-and-code.",
-            )
-        spec = next(iter(finder.read(file).values()))
-    else:
-        file, spec = finder.by_name(name_or_path)
+    file, specs = finder.located(name_or_path)
+    return _checked(finder, file, specs[0], tools, settings)
+
+
+def find_graphs(
+    name_or_path: str,
+    *,
+    workspace: Path,
+    user_dir: Path,
+    is_trusted: IsTrusted,
+    tools: Collection[str] | None = None,
+    settings: Collection[str] | None = None,
+) -> list[Loaded]:
+    """Return the graph of a name, or every graph of a file in its order; otherwise like `find_graph`.
+
+    Raises:
+        GraphInvalid: with the faults of all graphs of the file.
+    """
+    finder = _Finder(workspace.absolute(), user_dir, is_trusted)
+    file, specs = finder.located(name_or_path)
+    found, faults = [], []
+    for spec in specs:
+        try:
+            found.append(_checked(finder, file, spec, tools, settings))
+        except GraphInvalid as err:
+            faults += err.message.splitlines()
+    if faults:
+        raise GraphInvalid("\n".join(dict.fromkeys(faults)))
+    return found
+
+
+def _checked(
+    finder: _Finder,
+    file: _File,
+    spec: GraphSpec,
+    tools: Collection[str] | None,
+    settings: Collection[str] | None,
+) -> Loaded:
     library, known = finder.library(file, spec)
     require_valid(spec, library, tools=tools, settings=settings, graphs=known)
-    return Loaded(spec, library)
+    return Loaded(spec, library, file.path)
 
 
 def list_graphs(*, workspace: Path, user_dir: Path, is_trusted: IsTrusted) -> list[GraphEntry]:
-    """Return the graphs that can be asked for by name, sorted; files that are not trusted are left out.
+    """Return the graphs that can be asked for by name, sorted, and behind them the files that are not trusted.
 
     A project's graph hides the user's of that name, which hides the shipped one. A broken file stands in the list.
     """
     finder = _Finder(workspace.absolute(), user_dir, is_trusted)
     found: dict[str, GraphEntry] = {}
+    unread: list[GraphEntry] = []
     for file in finder.named_files():
         if finder.may_read(file):
             for entry in finder.entries(file):
                 found.setdefault(entry.name, entry)
-    return [found[name] for name in sorted(found)]
+        else:
+            unread.append(GraphEntry(file.path.stem, "", finder.shown(file.path), file.origin, trusted=False))
+    return [*(found[name] for name in sorted(found)), *unread]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +160,25 @@ class _Finder:
     is_trusted: IsTrusted
     graphs: dict[Path, dict[str, GraphSpec]] = field(default_factory=dict)
     contents: dict[Path, bytes] = field(default_factory=dict)
+
+    def located(self, name_or_path: str) -> tuple[_File, list[GraphSpec]]:
+        """Return a graph by its name with its file, or all graphs of a file.
+
+        Raises:
+            FlowError: as `find_graph`.
+        """
+        if ".py:" in name_or_path:
+            raise GraphInvalid(f"{name_or_path}: graphs written in Python are not supported yet.")
+        if not _is_path(name_or_path):
+            file, spec = self.by_name(name_or_path)
+            return file, [spec]
+        file = _File(self.workspace / Path(name_or_path).expanduser(), "file")
+        if not file.path.is_file():
+            raise UsageError(
+                f"There is no graph file {name_or_path!r}.",
+                hint="Check the path; shipped graphs go by their name, such as plan-and-code.",
+            )
+        return file, list(self.read(file).values())
 
     def by_name(self, name: str) -> tuple[_File, GraphSpec]:
         for file in self.named_files():
@@ -174,13 +233,36 @@ class _Finder:
 
     def read(self, file: _File) -> dict[str, GraphSpec]:
         if file.path not in self.graphs:
-            if not self.may_read(file):
-                raise Denied(
-                    f"{self.shown(file.path)} belongs to this repository and is not trusted.",
-                    hint=f"Look at it, then run `{trust_command(file.path)}`.",
-                )
-            self.graphs[file.path] = read_data(self._content(file), self.shown(file.path))
+            self._require_trusted(file)
+            self.graphs[file.path] = read_data(self._content(file), self.shown(file.path), self._beside(file))
         return self.graphs[file.path]
+
+    def _beside(self, file: _File) -> FilesOnDisk[Origin]:
+        """Return what gives the files that a graph's file names; see beside.py."""
+        agents: list[tuple[Path, Origin]] = [
+            (file.path.parent / AGENTS, file.origin),
+            (self.workspace / PROJECT_AGENTS, "project"),
+            (self.user_dir.parent / AGENTS, "user"),
+            (SHIPPED_AGENTS, "shipped"),
+        ]
+        return FilesOnDisk((file.path.parent, file.origin), agents, self._open_beside, self._open_module)
+
+    def _open_beside(self, path: Path, origin: Origin) -> tuple[str, str]:
+        file, shown = _File(path, origin), self.shown(path)
+        if not path.is_file():
+            raise NotBeside(f"there is no file {shown!r}")
+        self._require_trusted(file)
+        data = self._content(file)
+        if len(data) > MAX_BYTES:
+            raise NotBeside(f"{shown!r} is larger than {MAX_BYTES} bytes")
+        try:
+            return shown, data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise NotBeside(f"{shown!r} is not UTF-8 text") from None
+
+    def _open_module(self, path: Path) -> tuple[str, str]:
+        # What a person installed acts already; a module of the repository itself only when it is trusted.
+        return self._open_beside(path, "user" if "site-packages" in path.parts else "file")
 
     def _content(self, file: _File) -> bytes:
         if file.path not in self.contents:
@@ -200,9 +282,16 @@ class _Finder:
         shown = self.shown(file.path)
         try:
             graphs = self.read(file)
-        except GraphInvalid as err:
+        except (GraphInvalid, Denied) as err:
             return [GraphEntry(file.path.stem, "", shown, file.origin, err.message.splitlines()[0])]
-        return [GraphEntry(spec.name, spec.description, shown, file.origin) for spec in graphs.values()]
+        return [GraphEntry(spec.name, spec.description, shown, file.origin, spec=spec) for spec in graphs.values()]
+
+    def _require_trusted(self, file: _File) -> None:
+        if not self.may_read(file):
+            raise Denied(
+                f"{self.shown(file.path)} belongs to this repository and is not trusted.",
+                hint=f"Look at it, then run `{trust_command(file.path)}`.",
+            )
 
     def may_read(self, file: _File) -> bool:
         if file.origin in ("user", "shipped") or file.path.parent.resolve() == SHIPPED_FOLDER.resolve():

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from .fan_checks import check_fan_outs
 from .faults import Fault, near
 from .fields import Path
+from .joins import ways
 from .spec import END, START, Always, Fan, GraphSpec, NodeSpec, Switch, When, route_targets
 
 
 def check_flow(spec: GraphSpec) -> Iterator[Fault]:
     """Yield the faults of the graph's ways; the later checks wait until every target exists."""
-    broken = [*_check_names(spec), *_check_missing(spec)]
+    broken = [*check_names(spec), *_check_missing(spec)]
     if broken:
         yield from broken
         return
     yield from _check_reach(spec)
     yield from _check_cycles(spec)
+    yield from check_fan_outs(spec)
 
 
-def _check_names(spec: GraphSpec) -> Iterator[Fault]:
+def check_names(spec: GraphSpec) -> Iterator[Fault]:
+    """Yield the names in edges, `on_limit` and `on_error` that no node has."""
     names = [*spec.nodes, END]
     for source, path in spec.route_paths.items():
         if source != START and source not in spec.nodes:
@@ -46,8 +50,9 @@ def _targets(spec: GraphSpec, source: str) -> Iterator[tuple[str, Path]]:
     match spec.routes[source]:
         case Always() | Fan() as route:
             following = (*path[:-1], int(path[-1]) + 1)
-            for target in route_targets(route):
-                yield target, following
+            for index, target in enumerate(route_targets(route)):
+                branch = (*following, index)
+                yield target, branch if branch in spec.positions else following
         case When(_, to, otherwise):
             yield to, (*path, "to")
             yield otherwise, (*path, "else")
@@ -61,11 +66,14 @@ def _targets(spec: GraphSpec, source: str) -> Iterator[tuple[str, Path]]:
 def _check_missing(spec: GraphSpec) -> Iterator[Fault]:
     if START not in spec.routes:
         yield spec.fault(("edges",), "no edge begins at START; begin a chain with it: [START, first-node]")
+    mistyped = [source for source in spec.routes if source not in (START, *spec.nodes)]
     for node in spec.nodes.values():
         if node.type == "fail" and node.name in spec.routes:
             place = _source_path(spec, spec.route_paths[node.name])
             yield spec.fault(place, f"{node.name!r} is a fail node: the run ends there, nothing can follow it")
-        elif node.type != "fail" and node.name not in spec.routes:
+        elif node.type == "fail" or node.name in spec.routes:
+            continue
+        elif not any(near(source, [node.name]) for source in mistyped):
             yield spec.fault(("nodes", node.name), f"no edge leads on from {node.name!r}; add [{node.name}, END]")
 
 
@@ -85,14 +93,6 @@ def _check_reach(spec: GraphSpec) -> Iterator[Fault]:
             yield spec.fault(("nodes", name), f"no way leads from {name!r} to END or to a fail node")
     if END not in reached and reached & set(ends):
         yield spec.fault(("edges",), "no way leads from START to END, so the graph can only fail")
-
-
-def ways(spec: GraphSpec, name: str) -> list[str]:
-    """Return every node (or END) that may follow: by its edges, at its limit, after an error."""
-    found = route_targets(spec.routes[name]) if name in spec.routes else []
-    node = spec.nodes.get(name)
-    extra = [] if node is None else [node.on_limit, "" if node.on_error in ("fail", "pause") else node.on_error]
-    return [target for target in dict.fromkeys([*found, *extra]) if target]
 
 
 def closure(starts: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..core.errors import UsageError
-from ..core.schemas import SCHEMAS
 from ..core.texts import shortened
-from ..nodes.values import by_schema
+from ..nodes.values import by_model
 from .faults import listed, near
+from .schemas import key_model
 from .spec import GraphSpec, InputSpec
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
@@ -42,39 +45,6 @@ def positional_input(spec: GraphSpec) -> str:
     return next((name for name, declared in spec.inputs.items() if declared.positional), "")
 
 
-def option_inputs(spec: GraphSpec, words: Sequence[str]) -> dict[str, Any]:
-    """Return the inputs that stand as options on a command line: `--name=value`, `--flag`, `--no-flag`.
-
-    Raises:
-        UsageError: a word that is no option of this graph.
-    """
-    options = {name.replace("_", "-"): name for name in spec.inputs}
-    given: dict[str, Any] = {}
-    for word in words:
-        option, equals, value = word.removeprefix("--").partition("=")
-        switch = option if option in options else option.removeprefix("no-")
-        if word.startswith("--") and equals and option in options:
-            given[options[option]] = value
-        elif word.startswith("--") and not equals and _is_switch(spec, options.get(switch, "")):
-            given[options[switch]] = switch == option
-        else:
-            raise _unknown_option(spec, word, options)
-    return given
-
-
-def _is_switch(spec: GraphSpec, name: str) -> bool:
-    return name in spec.inputs and spec.inputs[name].type == "bool"
-
-
-def _unknown_option(spec: GraphSpec, word: str, options: Mapping[str, str]) -> UsageError:
-    known = [f"--[no-]{o}" if _is_switch(spec, name) else f"--{o}=VALUE" for o, name in options.items()]
-    near_option = near(word.removeprefix("--").partition("=")[0], options)
-    return UsageError(
-        f"`flow run {spec.name}` does not know {word!r}{near_option}.",
-        hint=f"Its inputs: {' '.join(known) or 'none'}; see also flow run --help.",
-    )
-
-
 def _value(spec: GraphSpec, name: str, declared: InputSpec, given: Mapping[str, Any]) -> Any:
     value = given.get(name, declared.default if declared.has_default else None)
     if value is None or (isinstance(value, str) and not value.strip() and declared.required):
@@ -82,20 +52,20 @@ def _value(spec: GraphSpec, name: str, declared: InputSpec, given: Mapping[str, 
             how = f'flow run {spec.name} "..."' if declared.positional else f"-i {name}=..."
             raise UsageError(f"{spec.name} needs the input {name!r}.", hint=f"Give it like: {how}")
         return None
-    if isinstance(declared.schema, str) and declared.schema in SCHEMAS:
-        return _by_schema(spec, name, declared.schema, value)
+    if declared.schema is not None and (model := key_model(spec, declared)) is not None:
+        return _by_schema(spec, name, model, value)
     return _by_type(spec, name, declared, value)
 
 
-def _by_schema(spec: GraphSpec, name: str, schema: str, value: Any) -> Any:
+def _by_schema(spec: GraphSpec, name: str, model: type[BaseModel], value: Any) -> Any:
     try:
         data = _json(value) if isinstance(value, str) else value
     except ValueError as err:
         raise UsageError(
-            f"{spec.name}: the input {name!r} must be a {schema} in JSON, got {shortened(value)}: {err}."
+            f"{spec.name}: the input {name!r} must be a {model.__name__} in JSON, got {shortened(value)}: {err}."
         ) from err
     try:
-        return by_schema(data, schema)
+        return by_model(data, model)
     except ValueError as err:
         raise UsageError(f"{spec.name}: the input {name!r} {err}.") from err
 

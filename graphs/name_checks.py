@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from .expressions import ExpressionInvalid, names_in_template, names_used
-from .faults import Fault, listed, near
+from .faults import Fault, Position, listed, near
 from .fields import Path, is_identifier
 from .spec import OUTPUT_FIELDS, GraphSpec, NodeSpec, Schema, Switch, When
 
 BASE_NAMES = ("input", "state", "settings", "run", "git")
 RESERVED = (*BASE_NAMES, "output")
 _WORDS = ("and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False", "None")
-_PLAIN_FIELDS = frozenset({"call", "graph", "choices", "edits", "headless", "parse", "exit"})
+_PIECE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_PLAIN_FIELDS = frozenset({"call", "graph", "choices", "edits", "headless", "parse", "exit", "index", "k"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class NameChecks:
                 yield from self._expr(expr, ("output", name), _Scope())
         elif spec.output is not None:
             yield from self._expr(spec.output, ("output",), _Scope())
+        returned = _Scope(output=tuple(spec.output) if isinstance(spec.output, dict) else ())
+        for test in spec.tests:
+            for at, expr in enumerate(test.expect):
+                yield from self._expr(expr, (*test.path, "expect", at), returned)
 
     def _node(self, node: NodeSpec) -> Iterator[Fault]:
         path: Path = ("nodes", node.name)
@@ -60,6 +66,9 @@ class NameChecks:
             yield from self._item_name(node.each.name, (*path, "as"))
             scope = _Scope(("item", node.each.name))
         yield from self._template(node.skipped, (*path, "skipped"), _Scope())
+        if node.ensure is not None:
+            seen = _Scope(scope.items, self._output_fields(node))
+            yield from self._expr(node.ensure, (*path, "ensure"), seen)
         for key, value in node.fields.items():
             if key == "run" and isinstance(value, dict):
                 yield from self._expr(value["command"], (*path, "run", "command"), scope)
@@ -76,7 +85,9 @@ class NameChecks:
         yield from self._names(names_used, expr, path, scope)
 
     def _template(self, value: Any, path: Path, scope: _Scope) -> Iterator[Fault]:
-        if isinstance(value, str):
+        if isinstance(value, str) and self.spec.at(*path).path and path[-1] == "prompt":
+            yield from self._prompt_file(value, self.spec.at(*path), scope)
+        elif isinstance(value, str):
             yield from self._names(names_in_template, value, path, scope)
         elif isinstance(value, (dict, list)):
             items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -86,14 +97,31 @@ class NameChecks:
     def _names(
         self, used: Callable[[str], frozenset[tuple[str, ...]]], text: str, path: Path, scope: _Scope
     ) -> Iterator[Fault]:
+        for message in self._problems(used, text, scope):
+            yield self.spec.fault(path, message)
+
+    def _prompt_file(self, text: str, at: Position, scope: _Scope) -> Iterator[Fault]:
+        """Find the faults of a template that is a file of its own, each at its place there."""
+        found = False
+        for piece in _PIECE.finditer(text):
+            before = text[: piece.start()]
+            place = Position(before.count("\n") + 1, piece.start() - before.rfind("\n"), at.path)
+            for message in self._problems(names_in_template, piece[0], scope):
+                found = True
+                yield Fault(at.path, place, message)
+        if not found:
+            for message in self._problems(names_in_template, text, scope):
+                yield Fault(at.path, at, message)
+
+    def _problems(self, used: Callable[[str], frozenset[tuple[str, ...]]], text: str, scope: _Scope) -> Iterator[str]:
         try:
             paths = sorted(used(text))
         except ExpressionInvalid as err:
-            yield self.spec.fault(path, str(err))
+            yield str(err)
             return
         for keys in paths:
             if message := self._unknown(keys, scope):
-                yield self.spec.fault(path, message)
+                yield message
 
     def _unknown(self, keys: tuple[str, ...], scope: _Scope) -> str:
         """Return what is wrong with a name and the keys behind it; "" when nothing is."""
@@ -113,7 +141,7 @@ class NameChecks:
 
     def _unknown_output(self, keys: tuple[str, ...], scope: _Scope) -> str:
         if scope.output is None:
-            return "'output' is known in when and switch only"
+            return "'output' is known in when, switch and ensure only"
         if len(keys) > 1 and scope.output and keys[1] not in scope.output:
             return (
                 f"this node's output has no {keys[1]!r}{near(keys[1], scope.output)}; it has: {listed(scope.output)}"
@@ -125,10 +153,11 @@ class NameChecks:
         name = keys[1]
         if name not in declared:
             return f"{root} {name!r} is not declared{near(name, declared)}; declared: {listed(declared)}"
-        fields = schema_fields(declared[name].schema)
+        fields = schema_fields(None if declared[name].type else declared[name].schema)
         if len(keys) > 2 and fields and keys[2] not in fields:
             known = f"{near(keys[2], fields)}; it has: {listed(fields)}"
-            return f"{root}.{name} is a {declared[name].schema}, which has no {keys[2]!r}{known}"
+            kind = declared[name].schema if isinstance(declared[name].schema, str) else "value of its schema"
+            return f"{root}.{name} is a {kind}, which has no {keys[2]!r}{known}"
         return ""
 
     def _output_fields(self, node: NodeSpec | None) -> tuple[str, ...]:
@@ -141,7 +170,10 @@ class NameChecks:
 
 
 def schema_fields(schema: Schema | None) -> Mapping[str, Mapping[str, Any]]:
-    """Return the JSON Schemas of a named schema's fields; {} when they are not known."""
+    """Return the JSON Schemas of the fields that a value of the schema has; {} when it may have others."""
+    if isinstance(schema, dict) and schema.get("additionalProperties") is False:
+        fields = schema.get("properties")
+        return fields if isinstance(fields, dict) else {}
     return _named_fields(schema) if isinstance(schema, str) else {}
 
 

@@ -90,6 +90,11 @@ def preview_call(loaded: Loaded, wanted: str, given: Mapping[str, Any], deps: No
     return Preview(step.call_with(fields, {"input": inputs, "path": prefix}), tuple(unknown))
 
 
+def model_nodes(loaded: Loaded) -> list[str]:
+    """Return the paths of all nodes that talk to a model, those of graphs below among them."""
+    return [place.path for place in _places(loaded.spec, loaded.library)]
+
+
 def render_known(template: str, names: Mapping[str, Any], is_known: Callable[[Path], bool]) -> str:
     """Return the text filled like `render_text`; a `{{ }}` that uses what is not known stays as it is written.
 

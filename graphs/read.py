@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
+from .beside import Files, NoFiles
 from .faults import Fault, Position, invalid
 from .fields import Fields, Reading, is_identifier, is_name, read_expr
+from .keys import GRAPH_KEYS, GRAPH_LIMITS, INPUT_KEYS, REDUCES, STATE_KEYS, VALUE_TYPES
+from .partly_read import sure_faults
+from .python_calls import checked_calls
 from .read_edges import Edges
 from .read_nodes import read_limits, read_node
-from .read_permissions import RIGHTS, read_rights
+from .read_permissions import read_rights
+from .read_tests import read_tests
 from .spec import END, START, Expr, GraphSpec, InputSpec, NodeSpec, Reduce, Source, StateKey, ValueType
 from .tree import MAX_BYTES, BadYaml, Tree, parse
 
 FORMAT = 1
 
-_KEYS = ("flow", "name", "description", "input", "state", "output", "limits", *RIGHTS, "nodes", "edges")
-_INPUT_KEYS = ("type", "schema", "required", "default", "positional", "description")
-_TYPES = get_args(ValueType)
-_REDUCES = get_args(Reduce)
-_GRAPH_LIMITS = ("node_runs", "model_calls", "tokens", "wall")
 _NAME_RULE = "made of letters, digits, '_', '-' and '.'"
 
 
@@ -48,8 +49,8 @@ def file_data(path: Path, shown: str = "") -> bytes:
         raise invalid([Fault(shown or str(path), Position(), f"cannot be read: {err.strerror or err}")]) from err
 
 
-def read_data(data: bytes, shown: str) -> dict[str, GraphSpec]:
-    """Return the graphs of a file's bytes by name. See `read_file`.
+def read_data(data: bytes, shown: str, files: Files | None = None) -> dict[str, GraphSpec]:
+    """Return the graphs of a file's bytes by name. See `read_text`.
 
     Raises:
         GraphInvalid: also when it is too large or not UTF-8.
@@ -58,17 +59,19 @@ def read_data(data: bytes, shown: str) -> dict[str, GraphSpec]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as err:
         raise invalid([Fault(shown, Position(), "not UTF-8 text")]) from err
-    return read_text(text, shown)
+    return read_text(text, shown, files)
 
 
-def read_text(text: str, path: str) -> dict[str, GraphSpec]:
+def read_text(text: str, path: str, files: Files | None = None) -> dict[str, GraphSpec]:
     """Return the graphs of a text by name, in its order; there is at least one.
 
     Args:
         path: how messages name the text.
+        files: gives the files that the text names; None = there are none.
 
     Raises:
         GraphInvalid: with one line per fault of the whole text.
+        Denied: a file that it names is not trusted.
     """
     faults: list[Fault] = []
     source = Source(path, text)
@@ -80,20 +83,24 @@ def read_text(text: str, path: str) -> dict[str, GraphSpec]:
     filled = [tree for tree in documents if tree.value is not None]
     if not filled:
         raise invalid([Fault(path, Position(), "the file holds no graph")])
+    read: list[tuple[GraphSpec, list[Fault]]] = []
+    repeated = list(faults)
     for tree in filled:
-        spec = _read_graph(tree, source, faults)
+        before = len(faults)
+        spec = _read_graph(tree, source, faults, files or NoFiles())
         if spec.name in graphs:
             faults.append(spec.fault(("name",), f"a second graph of the name {spec.name!r} in one file"))
         graphs[spec.name] = spec
+        read.append((spec, [*repeated, *faults[before:]]))
     if faults:
-        raise invalid(faults)
+        raise invalid([*faults, *(fault for spec, own in read for fault in sure_faults(spec, own))])
     return graphs
 
 
-def _read_graph(tree: Tree, source: Source, faults: list[Fault]) -> GraphSpec:
-    reading = Reading(source.path, faults)
+def _read_graph(tree: Tree, source: Source, faults: list[Fault], files: Files) -> GraphSpec:
+    reading = Reading(source.path, faults, files=files)
     reading.remember(tree)
-    fields = reading.fields(tree, "a graph", _KEYS, ("tests",))
+    fields = reading.fields(tree, "a graph", GRAPH_KEYS)
     if isinstance(tree.value, dict):
         fields.need("flow", "name", "nodes", "edges")
     _check_version(fields)
@@ -101,7 +108,7 @@ def _read_graph(tree: Tree, source: Source, faults: list[Fault]) -> GraphSpec:
     edges = Edges(reading)
     if "edges" in fields:
         edges.read(fields.entries["edges"].tree)
-    return GraphSpec(
+    spec = GraphSpec(
         name=_read_name(fields),
         source=source,
         nodes=nodes,
@@ -110,12 +117,15 @@ def _read_graph(tree: Tree, source: Source, faults: list[Fault]) -> GraphSpec:
         inputs=_read_inputs(fields),
         state=_read_state(fields),
         output=_read_output(fields),
-        limits=read_limits(fields, _GRAPH_LIMITS),
+        limits=read_limits(fields, tuple(GRAPH_LIMITS)),
         rights=read_rights(fields),
         positions=reading.positions,
         route_paths=edges.paths,
         unsupported=tuple(reading.unsupported),
+        beside=reading.beside,
+        tests=read_tests(fields),
     )
+    return checked_calls(reading, spec)
 
 
 def _check_version(fields: Fields) -> None:
@@ -150,7 +160,7 @@ def _read_nodes(fields: Fields) -> dict[str, NodeSpec]:
 
 def _read_inputs(fields: Fields) -> dict[str, InputSpec]:
     inputs: dict[str, InputSpec] = {}
-    for name, one in _declared(fields, "input", _INPUT_KEYS).items():
+    for name, one in _declared(fields, "input", INPUT_KEYS).items():
         inputs[name] = InputSpec(
             type=_read_type(one),
             schema=one.schema(),
@@ -167,8 +177,8 @@ def _read_inputs(fields: Fields) -> dict[str, InputSpec]:
 
 def _read_state(fields: Fields) -> dict[str, StateKey]:
     state: dict[str, StateKey] = {}
-    for name, one in _declared(fields, "state", ("type", "schema", "reduce", "key")).items():
-        reduce = cast(Reduce, one.one_of("reduce", _REDUCES, "replace"))
+    for name, one in _declared(fields, "state", STATE_KEYS).items():
+        reduce = cast(Reduce, one.one_of("reduce", REDUCES, "replace"))
         state[name] = StateKey(_read_type(one), one.schema(), reduce, one.word("key", "the name of a field"))
         _check_reduce(one, name, state[name])
     return state
@@ -184,7 +194,7 @@ def _check_reduce(one: Fields, name: str, key: StateKey) -> None:
         one.reading.fault(one.place("reduce"), f"'reduce: {key.reduce}' {message} (state key {name!r})")
 
 
-def _declared(fields: Fields, part: str, keys: tuple[str, ...]) -> dict[str, Fields]:
+def _declared(fields: Fields, part: str, keys: Collection[str]) -> dict[str, Fields]:
     """Return the declarations under `input` or `state`; each has either a type or a schema."""
     if part not in fields:
         return {}
@@ -195,14 +205,16 @@ def _declared(fields: Fields, part: str, keys: tuple[str, ...]) -> dict[str, Fie
         if not is_identifier(name):
             reading.fault(entry.at, f"{part} {name!r} must be made of letters, digits and '_', to stand after a dot")
         one = reading.fields(entry.tree, f"{part} {name!r}", keys)
-        if isinstance(entry.tree.value, dict) and ("type" in one) == ("schema" in one):
+        if isinstance(entry.tree.value, dict) and not {"type", "schema"} & set(one.entries):
             reading.fault(entry.at, f"{part} {name!r} needs one of 'type' and 'schema'")
+        if "schema" in one and one.plain("type") not in (None, "list"):
+            reading.fault(one.place("type"), f"beside a schema only 'type: list' can stand ({part} {name!r})")
         declared[name] = one
     return declared
 
 
 def _read_type(one: Fields) -> ValueType | None:
-    return cast("ValueType | None", one.one_of("type", _TYPES, "") or None)
+    return cast("ValueType | None", one.one_of("type", VALUE_TYPES, "") or None)
 
 
 def _read_output(fields: Fields) -> dict[str, Expr] | Expr | None:

@@ -48,20 +48,31 @@ class Edges:
             self.reading.fault(tree.at, "a chain needs at least two names: [a, b]")
         for index in range(len(links) - 1):
             targets = links[index + 1]
-            for source in links[index]:
+            for source, at in links[index].items():
                 if targets:
-                    route: Route = Always(targets[0]) if len(targets) == 1 else Fan(targets)
-                    self._put(source, route, (*path, index), tree.value[index].at)
+                    route: Route = Always(next(iter(targets))) if len(targets) == 1 else Fan(tuple(targets))
+                    self._put(source, route, (*path, index), at)
 
-    def _link(self, item: Tree) -> tuple[str, ...]:
-        """Return the names of one link of a chain: one, or several for a fan-out."""
+    def _link(self, item: Tree) -> dict[str, Position]:
+        """Return the names of one link of a chain with their places: one, or several for a fan-out."""
         if isinstance(item.value, list):
-            names = [self._name(inner) for inner in item.value]
-            if len(names) > 1:
-                self.reading.later(item.at, "a list inside a chain (branches that run at once)")
-            return tuple(name for name in names if name)
+            return self._branches(item)
         name = self._name(item)
-        return (name,) if name else ()
+        return {name: item.at} if name else {}
+
+    def _branches(self, item: Tree) -> dict[str, Position]:
+        names: dict[str, Position] = {}
+        for inner in item.value:
+            name = self._name(inner)
+            if name in (START, END):
+                self.reading.fault(inner.at, f"{name} cannot stand in a list of branches")
+            elif name in names:
+                self.reading.fault(inner.at, f"{name!r} stands twice in a list of branches")
+            elif name:
+                names[name] = inner.at
+        if not item.value:
+            self.reading.fault(item.at, "a list of branches needs at least one name")
+        return names
 
     def _name(self, item: Tree) -> str:
         if isinstance(item.value, str) and item.value:

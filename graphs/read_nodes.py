@@ -5,80 +5,113 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from .fields import Fields, Reading
-from .read_permissions import RIGHTS, read_rights
-from .spec import MODEL_NODES, NODE_TYPES, OUTPUT_SCHEMAS, Each, History, Limits, NodeOutput, NodeSpec, NodeType
-from .tree import Entry
+from .faults import Position, near
+from .fields import Fields, Path, Reading
+from .keys import BUDGET_KEYS, NODE_KEYS, NODE_LIMITS, OUTPUT_KEYS, PRESET_KEYS, PROMPT_KEYS, TYPE_KEYS, TYPE_NEEDS
+from .read_permissions import read_rights
+from .read_retry import read_retry
+from .spec import (
+    MODEL_NODES,
+    NODE_TYPES,
+    OUTPUT_SCHEMAS,
+    Approve,
+    Each,
+    History,
+    Limits,
+    NodeOutput,
+    NodeSpec,
+    NodeType,
+    Workspace,
+)
+from .tree import BadYaml, Entry, Tree, lying_in, parse
 
-LATER_TYPES = ("python", "retrieve")
-BUDGET_PARTS = ("repo_map", "code", "docs", "memory", "mentions", "history")
-
-_FLOW = ("type", "if", "skipped", "max_visits", "on_limit", "on_error", "each", "as", "parallel", "order")
-_LATER = ("ensure", "retry", "use", "approve")
-_MODEL = (*_FLOW, "output", "timeout", "limits", "workspace", "prompt", "model", "budget", "history")
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    **{kind: (*_MODEL, *RIGHTS, "tools") for kind in MODEL_NODES},
-    "llm": _MODEL,
-    "tool": (*_FLOW, *RIGHTS, "output", "timeout", "workspace", "call", "with"),
-    "shell": (*_FLOW, *RIGHTS, "output", "timeout", "workspace", "run", "env", "parse"),
-    "human": (*_FLOW, "output", "show", "choices", "edits", "headless"),
-    "commit": (*_FLOW, "output", "message", "changes", "files", "yours"),
-    "graph": (*_FLOW, *RIGHTS, "output", "limits", "workspace", "graph", "with"),
-    "set": (*_FLOW, "value"),
-    "fail": ("type", "message", "exit"),
-    "python": (*_FLOW, "output", "timeout", "workspace", "call", "with"),
-    "retrieve": (*_FLOW, "output", "timeout", "index", "query", "k", "filter"),
-}
-_ALL_KEYS = frozenset(key for keys in _KEYS.values() for key in keys)
+_HITS = 8
+"""Hits of a retrieve node that says nothing else."""
 
 
 def read_node(reading: Reading, name: str, entry: Entry) -> NodeSpec:
     """Return the node. One that cannot be read becomes an empty `set`, so that the edges still find its name."""
+    full = _with_preset(reading, name, entry)
+    if full is None:
+        return NodeSpec(name, "set", fields={"value": {}})
+    entry = full
     raw = reading.entries(entry.tree, f"node {name!r}")
     kind = _read_type(reading, name, entry, raw)
     if kind is None:
         return NodeSpec(name, "set", fields={"value": {}})
     fields = _known_fields(reading, name, kind, entry)
-    if kind in LATER_TYPES:
-        reading.later(fields.place("type"), f"a node of type {kind!r}")
-        return _common(fields, NodeSpec(name, "set", fields={"value": {}}))
-    own = _READERS[kind](fields)
-    return _common(fields, NodeSpec(name, cast(NodeType, kind), fields=own))
+    fields.need(*TYPE_NEEDS[kind])
+    return _common(fields, NodeSpec(name, kind, fields=_READERS[kind](fields)))
 
 
-def _read_type(reading: Reading, name: str, entry: Entry, raw: dict[str, Entry]) -> str | None:
+def _with_preset(reading: Reading, name: str, entry: Entry) -> Entry | None:
+    """Return the node with the keys that it takes from its preset, whose places are told to be of that file.
+
+    None = the preset cannot be read.
+    """
+    if not isinstance(entry.tree.value, dict) or "use" not in entry.tree.value:
+        return entry
+    own = dict(entry.tree.value)
+    use = Fields(reading, f"node {name!r}", entry.at, {"use": own.pop("use")})
+    preset = _read_preset(reading, use) if use.word("use", "the name of a preset") else None
+    if preset is None:
+        return None
+    path: Path = ("nodes", name)
+    for key, inner in preset.items():
+        if key not in own:
+            reading.remember(inner.tree, (*path, key))
+    return Entry(entry.at, Tree({**preset, **own}, entry.tree.at))
+
+
+def _read_preset(reading: Reading, use: Fields) -> dict[str, Entry] | None:
+    file = reading.read_beside(f"agent:{use.plain('use')}", use.place("use"))
+    if file is None:
+        return None
+    try:
+        trees = [lying_in(tree, file.shown) for tree in parse(file.text, file.shown, reading.faults)]
+    except BadYaml as err:
+        reading.faults.append(err.fault)
+        return None
+    if len(trees) != 1:
+        reading.fault(Position(path=file.shown), "a preset is one mapping of a node's keys")
+        return None
+    preset = reading.fields(trees[0], "a preset", PRESET_KEYS)
+    return {key: entry for key, entry in preset.entries.items() if key != "description"}
+
+
+def _read_type(reading: Reading, name: str, entry: Entry, raw: dict[str, Entry]) -> NodeType | None:
     if "type" not in raw:
-        if "use" in raw:
-            reading.later(raw["use"].at, "'use'")
+        mistyped = next((key for key in raw if key not in NODE_KEYS and near(key, ["type"])), "")
+        if mistyped:
+            what = f"unknown key {mistyped!r} in node {name!r} (did you mean 'type'?)"
+            reading.fault(raw[mistyped].at, what)
         elif isinstance(entry.tree.value, dict):
             reading.fault(entry.at, f"node {name!r} needs 'type'")
         return None
     fields = Fields(reading, f"node {name!r}", entry.at, {"type": raw["type"]})
-    return fields.one_of("type", (*NODE_TYPES, *LATER_TYPES), "") or None
+    return cast("NodeType | None", fields.one_of("type", NODE_TYPES, "") or None)
 
 
 def _known_fields(reading: Reading, name: str, kind: str, entry: Entry) -> Fields:
     """Return the node's keys; one that belongs to other types only is told apart from an unknown one."""
-    keys = _KEYS[kind]
-    elsewhere = {key for key in _ALL_KEYS if key not in keys}
     entries = dict(entry.tree.value)
-    for key in sorted(elsewhere & set(entries)):
+    for key in sorted(set(entries) & set(NODE_KEYS) - set(TYPE_KEYS[kind])):
         reading.fault(entries.pop(key).at, f"{key!r} does not belong to a node of type {kind!r} ({name!r})")
-    tree = type(entry.tree)(entries, entry.at)
-    return reading.fields(tree, f"node {name!r}", keys, _LATER)
+    fields = reading.fields(Tree(entries, entry.at), f"node {name!r}", TYPE_KEYS[kind])
+    fields.path = ("nodes", name)
+    return fields
 
 
 def _common(fields: Fields, node: NodeSpec) -> NodeSpec:
-    _note_later(fields)
     return NodeSpec(
         name=node.name,
         type=node.type,
         model=fields.word("model", "a role or a model's tag"),
         tools=fields.words("tools"),
         budget=_read_budget(fields),
-        history=cast(History, fields.one_of("history", ("fresh", "continue"), "fresh")),
+        history=cast(History, fields.one_of("history", NODE_KEYS["history"].options, "fresh")),
         output=_read_output(fields, node.type),
-        limits=read_limits(fields, ("tokens", "wall", "tool_calls", "model_calls")),
+        limits=read_limits(fields, tuple(NODE_LIMITS)),
         max_visits=fields.count("max_visits"),
         on_limit=fields.word("on_limit", "a node's name"),
         timeout_s=fields.duration("timeout"),
@@ -86,19 +119,14 @@ def _common(fields: Fields, node: NodeSpec) -> NodeSpec:
         condition=fields.expr("if"),
         skipped=fields.plain("skipped"),
         has_skipped="skipped" in fields,
-        on_error=fields.word("on_error", "'fail' or a node's name") or "fail",
+        on_error=fields.word("on_error", "'fail', 'pause' or a node's name") or "fail",
+        retry=read_retry(fields),
+        ensure=fields.expr("ensure"),
+        approve=cast("Approve | None", fields.one_of("approve", NODE_KEYS["approve"].options, "") or None),
+        workspace=cast(Workspace, fields.one_of("workspace", NODE_KEYS["workspace"].options, "inherit")),
         rights=read_rights(fields),
         fields=node.fields,
     )
-
-
-def _note_later(fields: Fields) -> None:
-    if fields.plain("on_error") == "pause":
-        fields.reading.later(fields.place("on_error"), "'on_error: pause'")
-    if "workspace" in fields:
-        choice = fields.one_of("workspace", ("inherit", "readonly", "worktree"), "inherit")
-        if choice != "inherit":
-            fields.reading.later(fields.place("workspace"), f"'workspace: {choice}'")
 
 
 def _read_each(fields: Fields) -> Each | None:
@@ -108,25 +136,22 @@ def _read_each(fields: Fields) -> Each | None:
             if key in fields:
                 fields.reading.fault(fields.place(key), f"{key!r} belongs to 'each', which {fields.what} has not")
         return None
-    parallel = fields.count("parallel") or 1
-    if parallel > 1:
-        fields.reading.later(fields.place("parallel"), "'parallel' above 1")
     name = fields.word("as", "a name") or "item"
-    return Each(items, name, parallel, fields.word("order", "the name of a field"))
+    return Each(items, name, fields.count("parallel") or 1, fields.word("order", "the name of a field"))
 
 
 def _read_budget(fields: Fields) -> dict[str, int]:
     if "budget" not in fields:
         return {}
-    parts = fields.reading.fields(fields.entries["budget"].tree, "'budget'", BUDGET_PARTS)
-    counts = {part: parts.count(part, least=0) for part in BUDGET_PARTS if part in parts}
+    parts = fields.reading.fields(fields.entries["budget"].tree, "'budget'", BUDGET_KEYS)
+    counts = {part: parts.count(part, least=0) for part in BUDGET_KEYS if part in parts}
     return {part: count for part, count in counts.items() if count is not None}
 
 
 def _read_output(fields: Fields, kind: str) -> NodeOutput:
     if "output" not in fields:
         return NodeOutput()
-    inner = fields.reading.fields(fields.entries["output"].tree, "'output'", ("to", "schema"))
+    inner = fields.reading.fields(fields.entries["output"].tree, "'output'", OUTPUT_KEYS)
     schema = inner.schema() or None
     return NodeOutput(
         inner.word("to", "the name of a state key"), None if schema == OUTPUT_SCHEMAS.get(kind) else schema
@@ -148,17 +173,43 @@ def read_limits(fields: Fields, keys: tuple[str, ...]) -> Limits:
 
 
 def _read_prompt(fields: Fields) -> dict[str, Any]:
-    fields.need("prompt")
-    return {"prompt": fields.word("prompt", "a text that is not empty")}
+    if not isinstance(fields.plain("prompt"), dict):
+        return {"prompt": fields.word("prompt", "a text that is not empty, or {file: NAME}")}
+    inner = fields.reading.fields(fields.entries["prompt"].tree, "'prompt'", PROMPT_KEYS)
+    inner.need("file")
+    name = inner.word("file", "a file's name")
+    file = fields.reading.read_beside(name, inner.place("file")) if name else None
+    if file is None:
+        return {"prompt": ""}
+    fields.reading.positions[*fields.path, "prompt"] = place = Position(path=file.shown)
+    if not file.text.strip():
+        fields.reading.fault(place, "the file is empty")
+    return {"prompt": file.text}
+
+
+def _read_python(fields: Fields) -> dict[str, Any]:
+    return {"call": fields.code("call", "file.py:function or pkg.mod:function"), "with": fields.mapping("with")}
+
+
+def _read_retrieve(fields: Fields) -> dict[str, Any]:
+    wanted = fields.plain("filter")
+    if "filter" in fields and not isinstance(wanted, (str, list)):
+        fields.wrong(
+            "filter", "a list of path globs or names of collections, or an expression in {{ }} that gives one"
+        )
+    return {
+        "index": fields.one_of("index", NODE_KEYS["index"].options, ""),
+        "query": fields.word("query", "a text that is not empty"),
+        "k": fields.count("k") or _HITS,
+        "filter": wanted if isinstance(wanted, (str, list)) else [],
+    }
 
 
 def _read_tool(fields: Fields) -> dict[str, Any]:
-    fields.need("call")
     return {"call": fields.word("call", "a tool's name"), "with": fields.mapping("with")}
 
 
 def _read_shell(fields: Fields) -> dict[str, Any]:
-    fields.need("run")
     env = fields.mapping("env")
     for name, value in env.items():
         if isinstance(value, (list, dict)) or value is None:
@@ -188,7 +239,6 @@ def _argument(value: Any) -> str:
 
 
 def _read_human(fields: Fields) -> dict[str, Any]:
-    fields.need("show", "choices")
     own: dict[str, Any] = {"show": fields.text("show"), "choices": list(fields.words("choices") or ())}
     for key, must in (("edits", "the name of a state key"), ("headless", "one of the choices")):
         if key in fields:
@@ -197,7 +247,6 @@ def _read_human(fields: Fields) -> dict[str, Any]:
 
 
 def _read_commit(fields: Fields) -> dict[str, Any]:
-    fields.need("message")
     for key in ("changes", "files"):
         if key in fields and not isinstance(fields.plain(key), (str, list)):
             fields.wrong(key, "a list, or an expression in {{ }} that gives one")
@@ -210,17 +259,14 @@ def _read_commit(fields: Fields) -> dict[str, Any]:
 
 
 def _read_graph(fields: Fields) -> dict[str, Any]:
-    fields.need("graph")
     return {"graph": fields.word("graph", "a graph's name"), "with": fields.mapping("with")}
 
 
 def _read_set(fields: Fields) -> dict[str, Any]:
-    fields.need("value")
     return {"value": fields.mapping("value")}
 
 
 def _read_fail(fields: Fields) -> dict[str, Any]:
-    fields.need("message")
     code = fields.plain("exit") if "exit" in fields else 1
     if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= 125:
         fields.wrong("exit", "an exit code from 0 to 125")
@@ -232,6 +278,8 @@ _READERS: Mapping[str, Callable[[Fields], dict[str, Any]]] = {
     **{kind: _read_prompt for kind in MODEL_NODES},
     "tool": _read_tool,
     "shell": _read_shell,
+    "python": _read_python,
+    "retrieve": _read_retrieve,
     "human": _read_human,
     "commit": _read_commit,
     "graph": _read_graph,

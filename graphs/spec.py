@@ -6,13 +6,12 @@ whose `{{ }}` parts are filled when the node runs.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, NewType, get_args
 
 from ..configs.rules import RuleDecision
+from .beside import Beside
 from .faults import Fault, Position
 
 Expr = NewType("Expr", str)
@@ -30,6 +29,8 @@ NodeType = Literal[
     "llm",
     "tool",
     "shell",
+    "python",
+    "retrieve",
     "human",
     "commit",
     "graph",
@@ -39,8 +40,10 @@ NodeType = Literal[
 Reduce = Literal["replace", "append", "union", "sum"]
 ValueType = Literal["string", "int", "number", "bool", "list", "object", "path", "any"]
 History = Literal["fresh", "continue"]
+Workspace = Literal["inherit", "readonly", "worktree"]
+Approve = Literal["before", "tools", "after"]
 Schema = str | dict[str, Any]
-"""A schema's name ("Plan"), or an inline JSON Schema."""
+"""A schema's name ("Plan"), an inline JSON Schema, or "KEY:Name" of a Python file beside the graph."""
 
 NODE_TYPES: tuple[NodeType, ...] = get_args(NodeType)
 MODEL_NODES = frozenset({"planner", "coder", "reviewer", "sub_agent", "agent", "llm"})
@@ -56,7 +59,11 @@ OUTPUT_FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """Fields of the value that a node of the type produces; a shell node with `parse: json` gives what was parsed."""
 
-FINGERPRINT_VERSION = 1
+RETRY_KINDS = ("failure", "timeout", "reply", "server")
+"""What `retry_on` may name: the node failed, it took too long, a model's replies could not be used, there was no model
+server."""
+RETRY_DEFAULT = ("failure", "timeout", "reply")
+RETRY_BACKOFF_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One input. Exactly one of `type` and `schema` is set. An input that is not required, has no default and is
-    not given is None. `positional`: it takes the plain argument of `flow run GRAPH ARGUMENT`."""
+    """One input. It has a `type` or a `schema`, or both: then it is a list, and the schema is that of its items. An
+    input that is not required, has no default and is not given is None. `positional`: it takes the plain argument of
+    `flow run GRAPH ARGUMENT`."""
 
     type: ValueType | None = None
     schema: Schema | None = None
@@ -83,7 +91,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class StateKey:
-    """One state key. Exactly one of `type` and `schema` is set. `key`: the field by which `union` compares items."""
+    """One state key, `type` and `schema` as of an input. `key`: the field by which `union` compares items."""
 
     type: ValueType | None = None
     schema: Schema | None = None
@@ -147,6 +155,21 @@ class Each:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """Trying a failed visit again.
+
+    Attributes:
+        max_attempts: tries in all.
+        backoff_s: pause before the second try, doubled before each further one.
+        on: kinds of failures that are tried again: some of RETRY_KINDS, and names of Python exceptions.
+    """
+
+    max_attempts: int
+    backoff_s: float = RETRY_BACKOFF_S
+    on: tuple[str, ...] = RETRY_DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
 class NodeOutput:
     """`to`: state key that takes the node's value, "" = none. `schema`: what the value follows, None = the preset."""
 
@@ -169,12 +192,19 @@ class NodeSpec:
         condition: the `if`, evaluated once a visit, before the items; None = always.
         skipped: template for the node's value when the condition is false. A human node's is one of its choices.
         has_skipped: False = a skipped node has the value None and writes nothing.
-        on_error: "fail" ends the run, anything else is the node that follows.
+        retry: None = a visit that failed is not tried again.
+        on_error: "fail" ends the run, "pause" stops it until it is resumed, anything else is the node that follows.
+        ensure: must be true of the node's value, its `output`; None = nothing must.
+        approve: when a person is asked whether the node may go on; None = never.
+        workspace: where it works: with the run ("inherit"), with it but without changing anything, or in a checkout
+            of its own.
         rights: of its commands, and of the commands of the graph that it runs.
         fields: what belongs to the type (templates unless said otherwise):
             planner, coder, reviewer, sub_agent, agent, llm: prompt.
             tool: call (plain name), with (JSON object).
             shell: run (a list of texts, or {"command": Expr}), env (object, {} = none), parse ("text" | "json").
+            python: call ("KEY:function", see GraphSpec.beside), with (JSON object, every argument in it).
+            retrieve: index ("code" | "docs"), query, k (number), filter (list or template, [] = all).
             human: show, choices (plain list), edits (state key or absent), headless (a choice or absent).
             commit: message, changes, files, yours (each of the last three may be absent).
             graph: graph (plain name), with (JSON object).
@@ -198,6 +228,10 @@ class NodeSpec:
     skipped: Any = None
     has_skipped: bool = False
     on_error: str = "fail"
+    retry: Retry | None = None
+    ensure: Expr | None = None
+    approve: Approve | None = None
+    workspace: Workspace = "inherit"
     rights: Rights = Rights()
     fields: dict[str, Any] = field(default_factory=dict)
 
@@ -233,12 +267,39 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Fan:
-    """Several ways at once (`[a, [b, c], d]`). Validation refuses it for now."""
+    """Several ways at once (`[a, [b, c], d]`); where they meet again, joins.py."""
 
     targets: tuple[str, ...]
 
 
 Route = Always | When | Switch | Fan
+
+
+@dataclass(frozen=True, slots=True)
+class GraphTest:
+    """One test of a graph, run against recorded answers.
+
+    Attributes:
+        replay: a cassette beside the graph's file; "" = no model is asked.
+        answers: of people by node, one for each time it asks, the last one for all further times; a node that is not
+            here takes its headless answer.
+        files: a folder beside the graph's file, on a copy of which the test works; "" = on an empty repository.
+        settings: verify and check as expressions see them; what is missing is None.
+        exit: exit code that the run must end with.
+        expect: must be true at the end.
+        path: where it stands in the file.
+    """
+
+    name: str
+    input: dict[str, Any] = field(default_factory=dict)
+    replay: str = ""
+    answers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    files: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    mode: str = "auto-edit"
+    exit: int = 0
+    expect: tuple[Expr, ...] = ()
+    path: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +312,8 @@ class GraphSpec:
         rights: of the commands of its nodes.
         positions: places by path, e.g. ("nodes", "plan", "prompt") or ("edges", 0, "when"); a node's own is its name.
         route_paths: where in `positions` each node's route stands.
+        beside: the files that the graph's file names, by key; see beside.py.
+        tests: what `flow graphs test` runs; they change nothing of the graph itself.
         unsupported: known words of the format that nothing runs yet; validation refuses them.
     """
 
@@ -267,12 +330,18 @@ class GraphSpec:
     positions: dict[tuple[str | int, ...], Position] = field(default_factory=dict)
     route_paths: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     unsupported: tuple[Fault, ...] = ()
+    beside: Mapping[str, Beside] = field(default_factory=dict)
+    tests: tuple[GraphTest, ...] = ()
+
+    @property
+    def entries(self) -> list[str]:
+        """The nodes that START leads to; [] in a graph that has none (validation refuses it)."""
+        return route_targets(self.routes[START]) if START in self.routes else []
 
     @property
     def entry(self) -> str:
-        """The node that START leads to; "" in a graph that has none (validation refuses it)."""
-        targets = route_targets(self.routes[START]) if START in self.routes else []
-        return targets[0] if targets else ""
+        """The one node that START leads to; "" when there is none, or several."""
+        return self.entries[0] if len(self.entries) == 1 else ""
 
     def at(self, *path: str | int) -> Position:
         """Return the place of the deepest known part of the path; the file's beginning when none is known."""
@@ -283,7 +352,8 @@ class GraphSpec:
 
     def fault(self, path: tuple[str | int, ...], message: str) -> Fault:
         """Return a fault at the path's place."""
-        return Fault(self.source.path, self.at(*path), message)
+        at = self.at(*path)
+        return Fault(at.path or self.source.path, at, message)
 
 
 def route_targets(route: Route) -> list[str]:
@@ -304,49 +374,3 @@ def subgraphs_of(spec: GraphSpec) -> list[str]:
     """Return the names of the graphs that the graph's own nodes run, each once."""
     names = [node.fields["graph"] for node in spec.nodes.values() if node.type == "graph"]
     return list(dict.fromkeys(names))
-
-
-def fingerprint(spec: GraphSpec, library: Mapping[str, GraphSpec]) -> str:
-    """Return the SHA-256 hex of what the graph and the graphs below it say.
-
-    Comments, layout, descriptions, the order of keys and the spelling of edges do not change it. A subgraph that is
-    not in the library counts by its name alone.
-    """
-    found: dict[str, Any] = {}
-    waiting = [spec]
-    while waiting:
-        graph = waiting.pop()
-        if graph.name in found:
-            continue
-        found[graph.name] = content(graph)
-        waiting.extend(library[name] for name in subgraphs_of(graph) if name in library)
-    text = json.dumps([FINGERPRINT_VERSION, spec.name, found], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def content(spec: GraphSpec) -> dict[str, Any]:
-    """Return what counts of one graph, as plain data; two graphs with the same content run alike."""
-    inputs = {name: asdict(value) for name, value in spec.inputs.items()}
-    for value in inputs.values():
-        del value["description"]
-    return {
-        "inputs": inputs,
-        "state": {name: asdict(value) for name, value in spec.state.items()},
-        "output": spec.output,
-        "limits": asdict(spec.limits),
-        "nodes": {name: _node_content(value) for name, value in spec.nodes.items()},
-        "routes": {name: [type(route).__name__, asdict(route)] for name, route in spec.routes.items()},
-        **_rights_content(spec.rights),
-    }
-
-
-def _node_content(node: NodeSpec) -> dict[str, Any]:
-    said = asdict(node)
-    del said["rights"]
-    return {**said, **_rights_content(node.rights)}
-
-
-def _rights_content(rights: Rights) -> dict[str, Any]:
-    """Return what is said; nothing else, so that graphs that say nothing keep the fingerprint they always had."""
-    said: dict[str, Any] = {"permissions": dict(rights.permissions)} if rights.permissions else {}
-    return said if rights.network is None else {**said, "network": rights.network}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .faults import Fault, Position
@@ -48,6 +48,17 @@ class Entry:
 
     at: Position
     tree: Tree
+
+
+def lying_in(tree: Tree, path: str) -> Tree:
+    """Return the tree with every place in it told to be of this file."""
+    at = replace(tree.at, path=path)
+    if isinstance(tree.value, dict):
+        entries = tree.value.items()
+        return Tree({key: Entry(replace(each.at, path=path), lying_in(each.tree, path)) for key, each in entries}, at)
+    if isinstance(tree.value, list):
+        return Tree([lying_in(item, path) for item in tree.value], at)
+    return Tree(tree.value, at)
 
 
 class BadYaml(Exception):
@@ -184,7 +195,8 @@ def _events(text: str, path: str) -> Iterator[Any]:
 def _explain(err: Any) -> str:
     problem = str(err.problem or err.context or "syntax error").strip().splitlines()[0]
     hint = " (indent with spaces)" if "'\\t'" in problem else ""
-    return f"not readable as YAML: {problem}{hint}"
+    told = problem.replace("'<stream end>'", "the end of the file")
+    return f"not readable as YAML: {told}{hint}"
 
 
 def _reason(err: Exception) -> str:

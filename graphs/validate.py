@@ -6,15 +6,16 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ..configs.rules import STRICTNESS
+from .check_tests import check_tests
 from .faults import Fault, invalid, listed, near
 from .fields import Path
 from .flow_checks import check_flow
 from .name_checks import NameChecks, schema_fields
 from .spec import OUTPUT_SCHEMAS, GraphSpec, InputSpec, NodeSpec, Schema, Switch, subgraphs_of
 
-LATER_SCHEMAS = ("Answer", "Verdict")
+_CALLING = frozenset({"planner", "coder", "reviewer", "sub_agent", "agent", "tool", "graph"})
+"""Types of nodes that call tools, or run nodes that do."""
 _LATER = "is part of the format but not supported yet"
-_BUILT_LIMITS = ("model_calls", "tokens")
 
 
 def check(
@@ -33,17 +34,24 @@ def check(
         settings: names that `settings` has in expressions; None = not checked.
         graphs: names of further graphs that a wrong one may have meant.
     """
-    faults = [
-        *spec.unsupported,
-        *_check_declared(spec),
-        *check_flow(spec),
-        *NameChecks(spec, library, settings).faults(),
-    ]
+    faults = [*spec.unsupported, *own_faults(spec, library, settings), *check_flow(spec)]
     for node in spec.nodes.values():
-        faults += [*_check_node(spec, node), *_check_later(spec, node), *_check_tools(spec, node, tools)]
+        faults += _check_tools(spec, node, tools)
         if node.type == "graph":
             faults += _check_subgraph(spec, node, library, graphs)
     return sorted(set(faults))
+
+
+def own_faults(
+    spec: GraphSpec, library: Mapping[str, GraphSpec], settings: Collection[str] | None
+) -> Iterator[Fault]:
+    """Yield what is wrong with the single parts of a graph; how they hang together is left out. Args: as `check`."""
+    yield from _check_declared(spec)
+    yield from NameChecks(spec, library, settings).faults()
+    yield from check_tests(spec)
+    for node in spec.nodes.values():
+        yield from _check_node(spec, node)
+        yield from _check_later(spec, node)
 
 
 def require_valid(
@@ -71,9 +79,13 @@ def _check_declared(spec: GraphSpec) -> Iterator[Fault]:
         for name, value in declared.items():
             yield from _check_schema(spec, (part, name, "schema"), value.schema)
     for name, given in spec.inputs.items():
-        if given.has_default and not _fits(given, given.default):
+        if not given.has_default:
+            continue
+        if not _fits(given, given.default):
             message = f"the default of input {name!r} must be of type {given.type}, not {given.default!r}"
             yield spec.fault(("input", name, "default"), message)
+        elif message := _misfit(given):
+            yield spec.fault(("input", name, "default"), f"the default of input {name!r} {message}")
     positional = [name for name, given in spec.inputs.items() if given.positional]
     for name in positional[1:]:
         yield spec.fault(
@@ -81,14 +93,30 @@ def _check_declared(spec: GraphSpec) -> Iterator[Fault]:
         )
 
 
+def _misfit(declared: InputSpec) -> str:
+    """Return how a default misses its schema; "" = it does not, or its schema stands in Python or is broken."""
+    from ..core.json_models import schema_faults
+    from ..nodes.values import fitted
+
+    schema = declared.schema
+    if isinstance(schema, dict) and any(schema_faults(schema)):
+        return ""
+    try:
+        fitted(declared.default, schema, declared.type)
+    except ValueError as err:
+        return str(err)
+    return ""
+
+
 def _check_schema(spec: GraphSpec, path: Path, schema: Schema | None) -> Iterator[Fault]:
+    from ..core.json_models import schema_faults, words
     from ..core.schemas import SCHEMAS
 
     if isinstance(schema, dict) and schema:
-        yield spec.fault(path, f"an inline JSON Schema {_LATER}")
-    elif isinstance(schema, str) and schema in LATER_SCHEMAS:
-        yield spec.fault(path, f"the schema {schema!r} {_LATER}")
-    elif isinstance(schema, str) and schema not in SCHEMAS:
+        for below, message in schema_faults(schema):
+            hint = near(str(below[-1]), words()) if message.startswith("unknown") else ""
+            yield spec.fault((*path, *below), message + hint)
+    elif isinstance(schema, str) and ":" not in schema and schema not in SCHEMAS:
         message = f"unknown schema {schema!r}{near(schema, SCHEMAS)}; there are: {listed(SCHEMAS)}"
         yield spec.fault(path, message)
 
@@ -110,6 +138,8 @@ def _check_node(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
     yield from _check_output(spec, node, path)
     yield from _check_route(spec, node)
     yield from _check_rights(spec, node, path)
+    if node.approve == "tools" and node.type not in _CALLING:
+        yield spec.fault((*path, "approve"), f"'approve: tools' of {node.name!r} needs a node that calls tools")
     if node.type == "human":
         yield from _check_human(spec, node, path)
     if node.type == "set":
@@ -159,7 +189,12 @@ def _check_route(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
         if choices and value not in choices:
             message = f"{route.expr} is never {value!r}{near(value, choices)}; it can be: {listed(choices)}"
             yield spec.fault((*place, "cases", value), message)
-    missing = [choice for choice in choices if choice not in route.cases]
+    mistyped = [value for value in route.cases if value not in choices]
+    missing = [
+        choice
+        for choice in choices
+        if choice not in route.cases and not any(near(value, [choice]) for value in mistyped)
+    ]
     if missing and route.default is None:
         yield spec.fault((*place, "cases"), f"no case for {listed(missing)}, and no default")
 
@@ -202,15 +237,8 @@ def _check_human(spec: GraphSpec, node: NodeSpec, path: Path) -> Iterator[Fault]
 
 
 def _check_later(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
-    """Find what the format allows at a node and nothing honours yet; a limit is never just ignored."""
+    """Find what the format allows at a node and nothing honours yet."""
     path: Path = ("nodes", node.name)
-    for key in ("node_runs", "model_calls", "tool_calls", "tokens", "wall_s"):
-        built = key in _BUILT_LIMITS and node.type != "graph"
-        if getattr(node.limits, key) is not None and not built:
-            name = key.removesuffix("_s")
-            yield spec.fault((*path, "limits", name), f"the limit {name!r} of a node of type {node.type!r} {_LATER}")
-    if node.timeout_s is not None and node.type != "shell":
-        yield spec.fault((*path, "timeout"), f"'timeout' of a node of type {node.type!r} {_LATER}")
     if "history" in node.budget:
         yield spec.fault((*path, "budget", "history"), f"the budget part 'history' {_LATER}")
 
@@ -234,12 +262,12 @@ def _check_subgraph(
     name = node.fields["graph"]
     path: Path = ("nodes", node.name)
     below = library.get(name)
+    if spec.name == name or (below is not None and _runs(below, spec.name, library)):
+        yield spec.fault((*path, "graph"), f"{spec.name!r} would run itself by {name!r}; a graph cannot")
     if below is None:
-        if name:
+        if name not in ("", spec.name):
             yield spec.fault((*path, "graph"), f"there is no graph {name!r} here{near(name, [*library, *graphs])}")
         return
-    if spec.name == name or _runs(below, spec.name, library):
-        yield spec.fault((*path, "graph"), f"{spec.name!r} would run itself by {name!r}; a graph cannot")
     given: Mapping[str, Any] = node.fields["with"]
     for key, value in given.items():
         if key not in below.inputs:

@@ -52,6 +52,12 @@ def schema_text(schema: type[BaseModel]) -> str:
     return json.dumps(slim_schema(_inlined(schema)), ensure_ascii=False, separators=(",", ":"))
 
 
+def json_kind(schema: type[BaseModel]) -> str:
+    """Return what a value of the schema is in JSON: "object", "array" or "value" (anything else)."""
+    kind = schema.model_json_schema().get("type")
+    return kind if kind in ("object", "array") else "value"
+
+
 def format_schema(schema: type[BaseModel]) -> dict[str, Any]:
     """Return the schema for a server's `format`: its shape only, which becomes the sampler's grammar."""
     shape: dict[str, Any] = grammar_shape(_inlined(schema))
@@ -114,7 +120,8 @@ def _path(place: tuple[int | str, ...]) -> str:
 
 def _message(schema: type[BaseModel], faults: list[str]) -> str:
     listed = "\n".join(f"- {fault}" for fault in faults)
-    return f"Your reply is no valid {schema.__name__}:\n{listed}\nReply again with the corrected JSON object only."
+    again = f"Reply again with the corrected JSON {json_kind(schema)} only."
+    return f"Your reply is no valid {schema.__name__}:\n{listed}\n{again}"
 
 
 def _inlined(schema: type[BaseModel]) -> dict[str, Any]:

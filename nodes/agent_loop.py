@@ -14,23 +14,32 @@ from langgraph.constants import END, START
 from pydantic import BaseModel
 
 from ..context.prompts import fill, load_prompt
-from ..context.view import View, viewed
-from ..core.errors import ModelFault, ModelNotUsable, ReplyCut, ReplyInvalid, RunFailed
+from ..context.view import View, group_starts, viewed
+from ..core.errors import ModelFault, ModelNotUsable, NoRoom, ReplyCut, ReplyInvalid, RunFailed
 from ..core.events import ModelRetried
 from ..core.messages import CallKey, Message, ModelReply, ModelRequest, ToolCall, ToolDef
 from ..core.ports import ChatModel
 from ..llm.read_reply import Calls, Reading, Retry, read_reply
-from ..llm.structured import format_schema, read_structured, schema_text
+from ..llm.structured import format_schema, json_kind, read_structured, schema_text
 from .agent_state import AgentState, view_of
 from .agent_task import AgentTask, ModelCallsUsedUp
 from .ask_model import AskModel
 from .changed import changed_contents
 from .compacting import Compacting
 from .deps import NodeDeps
+from .first_messages import first_messages
 from .opening import FIRST, Opening
 from .repeats import STOP_AT, times_in_a_row
 from .tool_round import ToolRound, call_summary, output_pointer
-from .window import Measured, fitted_cap, prompt_tokens, require_room, share_in
+from .window import (
+    Granted,
+    Measured,
+    fitted_cap,
+    learned_ratio,
+    prompt_tokens,
+    require_room,
+    window_of,
+)
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -95,12 +104,16 @@ class AgentLoop:
     async def begin(self, state: AgentState) -> AgentState:
         task, deps = self._task, self._deps
         deps.events.progress(task.label, "retrieving")
-        first = await asyncio.to_thread(self._first_messages)
+        first, before = await asyncio.gather(
+            asyncio.to_thread(first_messages, task, deps, self._names, self._definitions),
+            asyncio.to_thread(changed_contents, deps),
+        )
         return {
             "messages": [message.to_dict() for message in first],
             "turn": 0,
             "faults": 0,
-            "files_before": await asyncio.to_thread(changed_contents, deps),
+            "ratio": deps.counts.ratio(task.model),
+            "files_before": before,
             # Without tools there is nothing to do before the answer, so it is held to its schema at once.
             "structuring": task.schema is not None and not self._definitions,
         }
@@ -109,18 +122,6 @@ class AgentLoop:
         """Return what the visit asks its model first; nothing is asked or kept."""
         state: AgentState = {**FIRST, **await self.begin(FIRST)}
         return self._request(state, view_of(state))
-
-    def _first_messages(self) -> list[Message]:
-        task, deps = self._task, self._deps
-        mask = deps.toolbox.secrets.mask
-        if task.history:
-            return [*task.history, Message("user", mask(task.prompt))]
-        role = task.preset
-        share = share_in(self._model.window)
-        extra = role.extra(deps.changes, deps.assembler, share)
-        text = role.text(task.schema, self._names)
-        first = deps.assembler.first_message(text, task.prompt, task.budget.scaled(share), extra)
-        return [task.system, replace(first, content=mask(first.content))]
 
     def _take_names(self, key: CallKey) -> None:
         """Show the tools as the model of the task knows them, which may be another one than at the last call."""
@@ -138,16 +139,43 @@ class AgentLoop:
             model = self._model
             self._take_names(self._key(state))
             request = self._request(state, view_of(state))
-            tokens = self._count(state, request)
+            tokens = await self._tokens(state, model, request)
             if self._compacting.is_due(state, model, tokens):
                 return {"compacting": 1}
-            require_room(self._task.label, model.name, model.window, request, tokens)
+            window = window_of(model, state.get("granted"))
+            require_room(self._task.label, model.name, window, request, tokens)
             try:
                 return await self._ask(state, model, request, tokens)
+            except NoRoom as err:
+                return self._refused(state, model, request, tokens, err)
             except ModelNotUsable as err:
                 await self._deps.fall_back(self._task.model, err, tokens + request.max_tokens)
                 if self._model.name == model.name:
                     raise
+
+    async def _tokens(self, state: AgentState, model: ChatModel, request: ModelRequest) -> int:
+        """Return the tokens of the next request, by the server's own tokenizer where a decision hangs on them."""
+        tokens = self._count(state, request)
+        if not self._compacting.is_close(state, model, tokens):
+            return tokens
+        exact = await self._deps.counts.exact(self._task.model, request)
+        return tokens if exact is None else exact
+
+    def _refused(
+        self, state: AgentState, model: ChatModel, request: ModelRequest, tokens: int, err: NoRoom
+    ) -> AgentState:
+        """Return the step that makes the conversation smaller, after the server had no room for a request.
+
+        Raises:
+            NoRoom: it has none for the smaller one either, or there is nothing to leave out.
+        """
+        if state.get("refused") or not group_starts(state["messages"], view_of(state).dropped):
+            raise err
+        self._deps.events.emit(self._task.label, ModelRetried(str(request.key), err.message))
+        granted = Granted.after(err, model, tokens + request.max_tokens)
+        # The refusal is recorded under this turn, so the repeat has another one.
+        turn = state["turn"] + 1
+        return {"turn": turn, "compacting": 1, "refused": True, "measured": None, "granted": granted.to_dict()}
 
     async def _compact(self, state: AgentState) -> AgentState:
         self._take_names(self._key(state))
@@ -167,10 +195,25 @@ class AgentLoop:
             return self._retry(state, request.key, err, "")
         reply, reading = answered
         update = self._take(state, request.key, reply, reading)
+        if state.get("refused"):
+            update["refused"] = False
         if reply.usage.prompt_tokens is not None:
-            measured = Measured(reply.usage.prompt_tokens, len(request.messages), model.name)
-            update["measured"] = measured.to_dict()
+            self._take_count(state, update, request, reply.usage.prompt_tokens, model.name)
         return update
+
+    def _take_count(
+        self, state: AgentState, update: AgentState, request: ModelRequest, counted: int, model: str
+    ) -> None:
+        """Let the next requests be counted by what the server counted for this one."""
+        update["measured"] = Measured(counted, len(request.messages), model).to_dict()
+        ratio = state.get("ratio", 1.0)
+        learned = learned_ratio(request, self._deps.assembler.counter, counted, ratio)
+        if learned > ratio:
+            update["ratio"] = learned
+        view = view_of(state)
+        if view.tokens / 2 <= counted < view.tokens and view.until == len(state["messages"]):
+            # What the compaction left was estimated; how much is new from here on is told by the server's counts.
+            update["view"] = replace(view, tokens=counted).to_dict()
 
     def _check_limits(self, state: AgentState) -> None:
         limit = self._task.model_calls or self._deps.limits.model_calls
@@ -190,12 +233,13 @@ class AgentLoop:
         tools: tuple[ToolDef, ...] = () if structuring else self._definitions
         schema = format_schema(self._schema()) if structuring else None
         described = self._definitions if structuring else ()
-        most = fitted_cap(self._deps.limits.max_tokens, self._model.window)
+        window = window_of(self._model, state.get("granted"))
+        most = fitted_cap(self._deps.limits.max_tokens, window)
         return ModelRequest(messages, self._key(state), tools, schema, most, described, self._names.profile)
 
     def _count(self, state: AgentState, request: ModelRequest) -> int:
         measured = Measured.from_dict(state.get("measured"), self._model.name)
-        return prompt_tokens(request, self._deps.assembler.counter, measured)
+        return prompt_tokens(request, self._deps.assembler.counter, measured, state.get("ratio", 1.0))
 
     def _read_reply(self, state: AgentState, request: ModelRequest, reply: ModelReply) -> Reading:
         offered = () if state.get("structuring") else self._definitions
@@ -220,14 +264,28 @@ class AgentLoop:
         if self._task.schema is None:
             if unread is not None:
                 return self._retry(state, key, unread, reply.text)
-            return {**update, "final": text, "value": text}
+            return self._answered(state, key, update, text, text)
         try:
             value = read_structured(text, self._task.schema)
         except ReplyInvalid as fault:
             if unread is None and not state.get("structuring"):
                 return self._ask_for_structure(state, update)
             return self._retry(state, key, unread or fault, reply.text)
-        return {**update, "final": text, "value": value.model_dump(mode="json")}
+        return self._answered(state, key, update, text, value.model_dump(mode="json"))
+
+    def _answered(self, state: AgentState, key: CallKey, update: AgentState, text: str, value: Any) -> AgentState:
+        """Return the end of the visit; or what tells the model, once, that its answer will not do.
+
+        Raises:
+            RunFailed: the second answer will not do either.
+        """
+        check = self._task.check
+        unmet = check(value, state["files_before"]) if check is not None else ""
+        if not unmet:
+            return {**update, "final": text, "value": value}
+        if state.get("unmet"):
+            raise RunFailed(f"{self._task.label}: two answers of {self._model.name!r} would not do: {unmet}.")
+        return {**self._told_again(state, key, ReplyInvalid(f"{unmet}."), text), "unmet": True}
 
     def _take_calls(self, state: AgentState, key: CallKey, reply: ModelReply, reading: Calls) -> AgentState:
         if state.get("structuring"):
@@ -249,8 +307,12 @@ class AgentLoop:
         )
 
     def _ask_for_structure(self, state: AgentState, update: AgentState) -> AgentState:
-        ask = Message("user", fill(load_prompt("nodes", "structure"), schema=schema_text(self._schema())))
+        ask = Message("user", self._structure_prompt())
         return {**update, "messages": [*update["messages"], ask.to_dict()], "structuring": True, "faults": 0}
+
+    def _structure_prompt(self) -> str:
+        schema = self._schema()
+        return fill(load_prompt("nodes", "structure"), kind=json_kind(schema), schema=schema_text(schema))
 
     def _schema(self) -> type[BaseModel]:
         if self._task.schema is None:
@@ -265,6 +327,10 @@ class AgentLoop:
                 f"the last one: {fault.message}",
                 hint="The run is saved: `flow resume` asks again, another model may do better.",
             )
+        return {**self._told_again(state, key, fault, said), "faults": faults}
+
+    def _told_again(self, state: AgentState, key: CallKey, fault: ModelFault, said: str) -> AgentState:
+        """Return what asks the model again, with what was wrong with its reply."""
         self._deps.events.emit(self._task.label, ModelRetried(str(key), fault.message))
         # The unusable reply keeps its place in the conversation, so that roles still alternate.
         answer = Message("assistant", said or "(no usable reply)")
@@ -272,7 +338,6 @@ class AgentLoop:
         return {
             "messages": [answer.to_dict(), correction.to_dict()],
             "turn": state["turn"] + 1,
-            "faults": faults,
             "pending": [],
         }
 

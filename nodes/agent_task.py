@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,15 @@ class ModelCallsUsedUp(LimitReached):
     """One agent visit made all the model calls it may make; the run's own budget is another matter."""
 
 
+class TaskTooLarge(LimitReached):
+    """A task that leaves no room in the window to work on it."""
+
+
+Check = Callable[[Any, Mapping[str, str]], str]
+"""Returns why the value of a final answer will not do, for the model to read; "" = it will. It is also given what
+the run had changed when the visit began: hashes by file."""
+
+
 @dataclass(frozen=True, slots=True)
 class AgentTask:
     """One visit of one agent.
@@ -29,6 +38,7 @@ class AgentTask:
         role: name of the preset in nodes/roles.ROLES.
         model: role or exact tag that picks the model.
         schema: what the final answer must follow; None = free text.
+        check: None = any value of the final answer will do.
         history: an earlier visit's conversation to go on from; () = a fresh context.
         model_calls: at most this many model calls; 0 = the setting's number.
         tokens: at most this many, those of sub-agents included; 0 = no limit of its own.
@@ -46,6 +56,7 @@ class AgentTask:
     model_calls: int = 0
     tokens: int = 0
     system: Message = field(default_factory=system_message)
+    check: Check | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:

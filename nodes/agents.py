@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.schemas import Change
 from .agent import change_of, run_agent
-from .agent_task import AgentTask
+from .agent_task import AgentTask, Check
 from .call import NodeCall, NodeResult, budget_of
+from .changed import changed_between, changed_contents
 from .deps import NodeDeps
 from .roles import ROLES
 
 
-def agent_task(call: NodeCall) -> AgentTask:
+def agent_task(call: NodeCall, deps: NodeDeps) -> AgentTask:
     """Return the agent a node describes: the preset of its type with everything the graph file overrides."""
     role = ROLES[call.kind]
     return AgentTask(
@@ -20,28 +22,46 @@ def agent_task(call: NodeCall) -> AgentTask:
         visit=call.visit,
         role=call.kind,
         prompt=str(call.fields["prompt"]).strip(),
-        tools=role.tools if call.tools is None else call.tools,
+        tools=deps.toolbox.offered(role.tools if call.tools is None else call.tools),
         model=call.model or call.kind,
         budget=budget_of(role.budget, call.budget),
         schema=call.schema or role.schema,
         history=call.history,
         model_calls=call.model_calls,
         tokens=call.tokens,
+        check=_check_of(call, deps),
     )
+
+
+def _check_of(call: NodeCall, deps: NodeDeps) -> Check | None:
+    """Return what looks at an agent's answer before it is taken; a coder's stands in the Change that it becomes."""
+    check = call.check
+    if check is None:
+        return None
+    if call.kind != "coder":
+        return lambda value, before: check(value)
+
+    def check_change(text: Any, before: Mapping[str, str]) -> str:
+        files = changed_between(before, changed_contents(deps))
+        return check(Change(step=_step_of(call), files=list(files), summary=str(text)).model_dump(mode="json"))
+
+    return check_change
+
+
+def _step_of(call: NodeCall) -> str:
+    return str(call.item.get("id", "")) if isinstance(call.item, Mapping) else ""
 
 
 async def run_agent_node(call: NodeCall, deps: NodeDeps) -> NodeResult:
     """Return the agent's answer: its schema's data, or the text."""
-    outcome = await run_agent(agent_task(call), deps)
+    outcome = await run_agent(agent_task(call, deps), deps)
     return NodeResult(outcome.value, _summary(outcome.value), outcome.messages)
 
 
 async def run_coder(call: NodeCall, deps: NodeDeps) -> NodeResult:
     """Return a Change: what the coder says it did, and what really changed."""
-    outcome = await run_agent(agent_task(call), deps)
-    item = call.item
-    step = str(item.get("id", "")) if isinstance(item, Mapping) else ""
-    change = await change_of(outcome, step, deps)
+    outcome = await run_agent(agent_task(call, deps), deps)
+    change = await change_of(outcome, _step_of(call), deps)
     files = ", ".join(outcome.files) or "no files changed"
     return NodeResult(change, files, outcome.messages)
 

@@ -27,6 +27,7 @@ class NodeCall:
         model_calls: bound for an agent; 0 = the setting's number.
         tokens: bound for an agent and its sub-agents; 0 = none.
         timeout_s: bound for a command; None = the type's own.
+        check: returns why an agent's answer will not do, for the model to read; "" = it will. None = any will.
         item: the item of an `each`, or the graph's input named `step`; names the step of a Change. None = no item.
     """
 
@@ -38,6 +39,7 @@ class NodeCall:
     model: str | None = None
     budget: Mapping[str, int] | None = None
     schema: type[BaseModel] | None = None
+    check: Callable[[Any], str] | None = None
     history: tuple[Message, ...] = ()
     model_calls: int = 0
     tokens: int = 0

@@ -16,7 +16,7 @@ from ..context.compaction import Compaction, Room, can_leave_out, is_due
 from ..context.prompts import fill, load_prompt
 from ..context.session import Facts
 from ..context.view import View, shortened, whole_bytes
-from ..core.errors import LimitReached, ModelFault, ModelNotUsable, ReplyInvalid, WallTimeReached
+from ..core.errors import FlowError, LimitReached, ModelFault, ModelNotUsable, NoRoom, ReplyInvalid, WallTimeReached
 from ..core.events import Compacted, ModelRetried, Noticed
 from ..core.messages import CallKey, Message, ModelReply, ModelRequest
 from ..core.ports import ChatModel, TokenCounter
@@ -26,7 +26,7 @@ from .agent_task import AgentTask
 from .ask_model import AskModel
 from .changed import changed_between, changed_contents
 from .deps import NodeDeps
-from .window import fitted_cap
+from .window import Granted, fitted_cap, window_of
 
 MAX_SUMMARIES = 2
 """Requests for one summary; then the sliding window does without."""
@@ -69,6 +69,11 @@ class Compacting:
         self._read = read
         self._pointer = pointer
 
+    def is_close(self, state: AgentState, model: ChatModel, tokens: int) -> bool:
+        """Return whether it hangs on the tokens of the next request that it is made smaller, or not sent at all."""
+        room = self._room(state, model)
+        return tokens > room.most or is_due(state["messages"], view_of(state), tokens, room)
+
     def is_due(self, state: AgentState, model: ChatModel, tokens: int) -> bool:
         """Return whether this step comes before the next request, which has so many tokens.
 
@@ -79,7 +84,7 @@ class Compacting:
             if can_leave_out(messages, view):
                 return True
             self._deps.events.emit(self._task.label, Noticed("There is nothing to compact yet."))
-        return is_due(messages, view, tokens, self._room(model))
+        return is_due(messages, view, tokens, self._room(state, model))
 
     async def step(self, state: AgentState, model: ChatModel) -> AgentState:
         """Return what this step brings to the state: a smaller view, or one more try to get a summary.
@@ -87,22 +92,27 @@ class Compacting:
         Raises:
             FlowError: the server does not answer, or the time is used up. A summary that cannot be had is no error.
         """
-        room = self._room(model)
+        room = self._room(state, model)
         compaction, tokens = await self._begun(state, room)
         due = is_due(state["messages"], view_of(state), tokens, room)
         if state["compacting"] == 1 and due and (view := compaction.shrunk()) is not None:
             return await self._done(state, view, tokens, "results")
         summary = ""
         try:
-            if self._is_worth_a_call(state, room, tokens) or not due:
+            if not state.get("refused") and (self._is_worth_a_call(state, room, tokens) or not due):
                 summary = await self._summary(state, model, room)
+        except NoRoom as err:
+            # Its refusal is recorded under this turn, so what is asked next has another one.
+            self._tell(state, err)
+            granted = Granted.after(err, model, tokens + room.cap).to_dict()
+            return {"turn": state["turn"] + 1, "compacting": MAX_SUMMARIES + 1, "refused": True, "granted": granted}
         except ModelNotUsable as err:
             await self._deps.fall_back(self._task.model, err, tokens + room.cap)
             if self._deps.model(self._task.model).name == model.name:
                 raise
             return {"compacting": state["compacting"]}
         except ModelFault as fault:
-            self._deps.events.emit(self._task.label, ModelRetried(str(self._key(state)), fault.message))
+            self._tell(state, fault)
             return {"turn": state["turn"] + 1, "compacting": state["compacting"] + 1}
         view = await asyncio.to_thread(compaction.rebuilt, summary, len(self._task.history))
         done = await self._done(state, view, tokens, "summary" if summary else "window")
@@ -138,6 +148,7 @@ class Compacting:
 
         Raises:
             ModelFault: what came is none.
+            NoRoom: the server has none for the conversation as it is.
         """
         calls = self._task.model_calls or self._deps.limits.model_calls
         request = self._summary_request(state, room)
@@ -148,7 +159,7 @@ class Compacting:
         asked = replace(request, max_tokens=cap)
         try:
             _, reading = await self._asker.ask(model, asked, tokens, lambda reply: self._read(state, asked, reply))
-        except WallTimeReached:
+        except (WallTimeReached, NoRoom):
             raise
         except LimitReached:
             return ""  # the smaller request may still be made
@@ -189,9 +200,12 @@ class Compacting:
     def _shown(self, state: AgentState, view: View) -> tuple[Message, ...]:
         return self._build(state, view).messages
 
+    def _tell(self, state: AgentState, fault: FlowError) -> None:
+        self._deps.events.emit(self._task.label, ModelRetried(str(self._key(state)), fault.message))
+
     def _key(self, state: AgentState) -> CallKey:
         return CallKey(self._task.path, self._task.visit, state["turn"])
 
-    def _room(self, model: ChatModel) -> Room:
-        limits = self._deps.limits
-        return Room(model.window, fitted_cap(limits.max_tokens, model.window), limits.compact_at)
+    def _room(self, state: AgentState, model: ChatModel) -> Room:
+        limits, window = self._deps.limits, window_of(model, state.get("granted"))
+        return Room(window, fitted_cap(limits.max_tokens, window), limits.compact_at)

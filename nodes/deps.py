@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..context.assemble import TurnAssembler
 from ..core.errors import ModelNotUsable
 from ..core.masking import SecretMask
-from ..core.messages import CallKey
-from ..core.ports import Blobs, Changes, ChatModel, EffectRunner, EventSink, HookTrust, Jobs, Retriever, StepGate
+from ..core.messages import CallKey, ModelRequest
+from ..core.ports import (
+    Blobs,
+    Changes,
+    ChatModel,
+    EffectRunner,
+    EventSink,
+    HookTrust,
+    Jobs,
+    PromptCounts,
+    Retriever,
+    StepGate,
+    VisitEnds,
+)
 from ..core.prices import Prices
 from ..core.tool import OUTPUT_BYTES, MemoryRules, ToolSpec
 from ..core.tool_names import OWN_NAMES, ToolNames
 
 if TYPE_CHECKING:
     from .agent_loop import AgentLoop
+    from .call import NodeCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,7 @@ class Toolbox:
         hooks: which git hooks commits run; None = none.
         jobs: what runs in the background; None = nothing can.
         memory: of what agents keep for later runs; None = they can keep nothing.
+        reads_only: True where nothing may be changed: tools that do it are not offered.
     """
 
     specs: Mapping[str, ToolSpec]
@@ -72,6 +87,13 @@ class Toolbox:
     hooks: HookTrust | None = None
     jobs: Jobs | None = None
     memory: MemoryRules | None = None
+    reads_only: bool = False
+
+    def offered(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the tools that may be offered, of these; an unknown name stays."""
+        if not self.reads_only:
+            return tuple(names)
+        return tuple(name for name in names if name not in self.specs or self.specs[name].category != "edit")
 
 
 def own_names(model: str, key: CallKey) -> ToolNames:
@@ -89,6 +111,50 @@ async def no_other_model(wanted: str, err: ModelNotUsable, window: int) -> None:
     raise err
 
 
+class NoCounts:
+    """Nothing is known of how the models count (core.ports.PromptCounts)."""
+
+    def ratio(self, wanted: str) -> float:
+        """Return that every token is counted as it is estimated."""
+        return 1.0
+
+    async def exact(self, wanted: str, request: ModelRequest) -> int | None:
+        """Return that there is no tokenizer to ask."""
+        return None
+
+
+class NoEnds:
+    """Keeps no ends of visits (core.ports.VisitEnds)."""
+
+    def find(self, visit: str) -> dict[str, Any] | None:
+        """Return that the visit did not end before."""
+        return None
+
+    def keeping(self, visit: str, graph: str, update: dict[str, Any]) -> AbstractContextManager[None]:
+        """Return a block that does nothing more than its statements do."""
+        return nullcontext()
+
+
+class Checkouts(Protocol):
+    """Checkouts of single visits of a run."""
+
+    async def enter(self, visit: str, deps: NodeDeps) -> NodeDeps:
+        """Return the deps of a visit (its label) in a checkout of its own, made now or found as it was left.
+
+        Raises:
+            UsageError: there is no commit to make it from, or git cannot.
+        """
+        ...
+
+    async def leave(self, call: NodeCall, deps: NodeDeps) -> str:
+        """Keep what the visit changed in a branch, and return its name; "" = nothing was changed.
+
+        Args:
+            deps: what `enter` returned.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class NodeDeps:
     """Attributes:
@@ -100,6 +166,9 @@ class NodeDeps:
     opened: loops of visits, by label, whose first steps are under way already.
     compact_now: whether the next conversation is made smaller before anything is asked.
     tests: the project's own test command, as it is shown; "" = it is not known.
+    checkouts: gives visits a checkout of their own; None = there are none, or this is one already.
+    counts: how the models count prompts.
+    ends: keeps what visits came to.
     """
 
     model: Callable[[str], ChatModel]
@@ -116,3 +185,6 @@ class NodeDeps:
     opened: dict[str, AgentLoop] = field(default_factory=dict)
     compact_now: CompactNow = field(default_factory=CompactNow)
     tests: str = ""
+    checkouts: Checkouts | None = None
+    counts: PromptCounts = field(default_factory=NoCounts)
+    ends: VisitEnds = field(default_factory=NoEnds)

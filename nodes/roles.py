@@ -14,7 +14,7 @@ from ..context.prompts import fill, load_prompt, slots
 from ..core.ports import Changes
 from ..core.schemas import Plan, Review
 from ..core.tool_names import OWN_NAMES, ToolNames
-from ..llm.structured import schema_text
+from ..llm.structured import json_kind, schema_text
 from ..tools.registry import TOOLS
 
 READ_TOOLS = ("read_file", "grep", "glob")
@@ -66,8 +66,10 @@ class Role:
         values = {name: names.tool(name) for name in slots(text) if name in TOOLS}
         if schema is None:
             return fill(text, **values)
-        with_place = text if "$schema" in text else f"{text}\n{load_prompt('nodes', 'answer')}"
-        return fill(with_place, schema=schema_text(schema), **values)
+        if "$schema" not in text:
+            text = f"{text}\n{load_prompt('nodes', 'answer')}"
+            values["kind"] = json_kind(schema)
+        return fill(text, schema=schema_text(schema), **values)
 
 
 ROLES: Mapping[str, Role] = MappingProxyType(

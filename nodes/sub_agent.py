@@ -10,7 +10,7 @@ from ..core.errors import RunFailed, ToolError
 from ..core.events import NodeEnded, NodeFailed, NodeStarted
 from ..core.ports import EffectRunner
 from .agent import run_agent
-from .agent_task import AgentTask, ModelCallsUsedUp
+from .agent_task import AgentTask, ModelCallsUsedUp, TaskTooLarge
 from .deps import NodeDeps
 from .roles import ROLES
 
@@ -69,7 +69,7 @@ async def _reported(agent: AgentTask, deps: NodeDeps) -> str:
     started = time.monotonic()
     try:
         outcome = await run_agent(agent, deps)
-    except (RunFailed, ModelCallsUsedUp) as err:
+    except (RunFailed, ModelCallsUsedUp, TaskTooLarge) as err:
         # A search that came to nothing is no reason to end the parent's work.
         deps.events.emit(agent.label, NodeFailed(agent.visit, err.message))
         raise ToolError(f"The sub-agent came to nothing: {err.message} Do it yourself.") from err

@@ -28,7 +28,7 @@ from .job_news import job_news
 from .reminders import Done, Reminded, Round, Told, remind
 from .repeats import HINT_AT, times_in_a_row
 from .shown import calls_at_once, kept_outputs, result_bytes, seen_files, shown_spans
-from .window import share_in
+from .window import share_in, window_of
 
 
 class ToolRound:
@@ -155,7 +155,7 @@ class ToolRound:
         toolbox, limits = self._deps.toolbox, self._deps.limits
         messages = viewed(state["messages"], view_of(state))
         seen = seen_files(messages)
-        window = self._model.window
+        window = window_of(self._model, state.get("granted"))
         return ToolContext(
             workspace=toolbox.workspace,
             blobs=toolbox.blobs,

@@ -1,12 +1,13 @@
-"""Values at a node's border: what a state key may take. Called by graphs/node_step and by the human node."""
+"""Values at a node's border: what a state key may take. Called by graphs/ and by the human node."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from ..core.json_models import inline_model, list_model
 from ..core.schemas import SCHEMAS
 from ..core.texts import shortened
 
@@ -27,7 +28,7 @@ def fitted(value: Any, schema: object, kind: str | None) -> Any:
     None always fits: it empties the key.
 
     Args:
-        schema: a name out of core.schemas.SCHEMAS; anything else = not held to a schema.
+        schema: as of `schema_model`; None = not held to a schema.
         kind: type of a graph file ("list", "int", ...); None or "any" = any.
 
     Raises:
@@ -35,11 +36,29 @@ def fitted(value: Any, schema: object, kind: str | None) -> Any:
     """
     if value is None:
         return None
-    if isinstance(schema, str) and schema in SCHEMAS:
-        return by_schema(value, schema)
+    model = schema_model(schema, kind)
+    if model is not None:
+        return by_model(value, model)
     if not is_of(value, kind):
         raise ValueError(f"must be of type {kind}, not {shortened(value)}")
     return value
+
+
+def schema_model(schema: object, kind: str | None = None) -> type[BaseModel] | None:
+    """Return what a schema is as a model; None = it says nothing.
+
+    Args:
+        schema: a name out of core.schemas.SCHEMAS, a JSON Schema, or a model itself.
+        kind: "list" when the schema is that of the items of a list.
+    """
+    model: type[BaseModel] | None = None
+    if isinstance(schema, str):
+        model = SCHEMAS.get(schema)
+    elif isinstance(schema, Mapping) and schema:
+        model = inline_model(schema)
+    elif isinstance(schema, type) and issubclass(schema, BaseModel):
+        model = schema
+    return list_model(model) if model is not None and kind == "list" else model
 
 
 def is_of(value: Any, kind: str | None) -> bool:
@@ -49,15 +68,15 @@ def is_of(value: Any, kind: str | None) -> bool:
     return allowed is None or (isinstance(value, allowed) and (bool in allowed or not isinstance(value, bool)))
 
 
-def by_schema(value: Any, schema: str) -> Any:
-    """Return the value with the defaults of a schema out of core.schemas.SCHEMAS filled in.
+def by_model(value: Any, model: type[BaseModel]) -> Any:
+    """Return the value as JSON data with the model's defaults filled in.
 
     Raises:
         ValueError: as `fitted`.
     """
     try:
-        return SCHEMAS[schema].model_validate(value).model_dump(mode="json")
+        return model.model_validate(value).model_dump(mode="json")
     except ValidationError as err:
         fault = err.errors(include_url=False)[0]
         place = ".".join(str(part) for part in fault["loc"])
-        raise ValueError(f"is no {schema}: {f'{place}: ' if place else ''}{fault['msg']}") from err
+        raise ValueError(f"is no {model.__name__}: {f'{place}: ' if place else ''}{fault['msg']}") from err

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..core.errors import LimitReached
+from ..core.errors import LimitReached, NoRoom
 from ..core.messages import ModelRequest
-from ..core.ports import TokenCounter
+from ..core.ports import ChatModel, TokenCounter
 from ..llm.tokens import count_request
 
 _TRUSTED_SHARE = 0.5
@@ -36,13 +37,54 @@ class Measured:
         return Measured(data["tokens"], data["messages"], data.get("model", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The window that a server turned out to have in the middle of a conversation, when it refused a request.
+
+    Attributes:
+        tokens: of that window, by our count.
+        instead_of: tokens of the window that its model was to have; with another one nothing is known.
+    """
+
+    tokens: int
+    instead_of: int
+    model: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def after(err: NoRoom, model: ChatModel, planned: int) -> Granted:
+        """Return what is known after a refusal.
+
+        Args:
+            planned: tokens of the refused request with its longest answer, by our count. By that count the window is
+                smaller, whatever the server says of it.
+        """
+        return Granted(min(planned - 1, err.window or planned), model.window, model.name)
+
+
+def window_of(model: ChatModel, granted: dict[str, Any] | None) -> int:
+    """Return the tokens of a model's window for this conversation.
+
+    Args:
+        granted: what a checkpoint keeps of a Granted; None = no request was refused.
+    """
+    if granted is None or (granted["instead_of"], granted["model"]) != (model.window, model.name):
+        return model.window
+    return int(granted["tokens"])
+
+
 SMALL_WINDOW = 32_768
 """Tokens of a window below which the parts of a request are made smaller with it."""
 
 
 def fitted_cap(max_tokens: int, window: int) -> int:
-    """Return the output cap in a window: in a small one no more than a quarter of it."""
-    return max_tokens if window >= SMALL_WINDOW else min(max_tokens, window // 4)
+    """Return the output cap in a window: in a small one no more than a fifth of it.
+
+    In 8k that leaves room for 4,000 new tokens between two compactions, where a quarter is taken from the start.
+    """
+    return max_tokens if window >= SMALL_WINDOW else min(max_tokens, window // 5)
 
 
 def share_in(window: int) -> float:
@@ -50,18 +92,30 @@ def share_in(window: int) -> float:
     return min(1.0, window / SMALL_WINDOW)
 
 
-def prompt_tokens(request: ModelRequest, counter: TokenCounter, measured: Measured | None) -> int:
+def prompt_tokens(request: ModelRequest, counter: TokenCounter, measured: Measured | None, ratio: float = 1.0) -> int:
     """Return the tokens of the request, never below what the model will count.
 
     Args:
         measured: of an earlier request that this one only appends to; its exact count replaces the estimate of that
             part. None = all of it is estimated.
+        ratio: tokens that the model counts for one that is estimated; at least 1.
     """
-    estimate = count_request(request.messages, request.tools or request.described, counter)
+    estimate = _estimate(request, counter)
     if measured is None:
-        return estimate
+        return math.ceil(estimate * ratio)
     grown = count_request(request.messages[measured.messages :], (), counter)
-    return measured.tokens + grown if measured.tokens >= (estimate - grown) * _TRUSTED_SHARE else estimate
+    if measured.tokens < (estimate - grown) * _TRUSTED_SHARE:
+        return math.ceil(estimate * ratio)
+    return measured.tokens + math.ceil(grown * ratio)
+
+
+def learned_ratio(request: ModelRequest, counter: TokenCounter, counted: int, before: float) -> float:
+    """Return the ratio for the next requests: never below the one before, and so that this count was not above it."""
+    return max(before, counted / max(_estimate(request, counter), 1))
+
+
+def _estimate(request: ModelRequest, counter: TokenCounter) -> int:
+    return count_request(request.messages, request.tools or request.described, counter)
 
 
 def require_room(label: str, model: str, window: int, request: ModelRequest, tokens: int) -> None:

@@ -52,13 +52,21 @@ class RunJournal:
 
     An effect with a secret in it goes there as well, since it may have to happen after a kill, and the row shows it
     masked.
+
+    Args:
+        checkout: the visit that works in a checkout of its own, whose paths are other files; "" = none. What is told
+            of writes and commands is told of one checkout alone.
     """
 
-    def __init__(self, store: RunStore, run_id: str, blobs: Blobs, secrets: SecretMask | None = None) -> None:
+    def __init__(
+        self, store: RunStore, run_id: str, blobs: Blobs, secrets: SecretMask | None = None, *, checkout: str = ""
+    ) -> None:
         self._store = store
         self._run_id = run_id
         self._blobs = blobs
         self._secrets = secrets or SecretMask()
+        at = f"@{checkout}" if checkout else ""
+        self._write, self._command = f"write{at}", f"command{at}"
 
     def find(self, ref: CallRef) -> JournalEntry | None:
         """Return what is known of the call; None = it never began."""
@@ -89,7 +97,7 @@ class RunJournal:
             "run_id": self._run_id,
             "agent": ref.agent,
             "call_id": ref.call_id,
-            "kind": planned["kind"],
+            "kind": self._write if isinstance(effect, FileWrite) else self._command,
             "path": planned.get("path", ""),
             "effect": to_json(self._shown(planned)),
             "effect_sha": effect_sha(effect),
@@ -161,18 +169,18 @@ class RunJournal:
     def writes(self) -> list[Write]:
         """Return the writes that happened or may have happened, in the order in which they began."""
         rows = self._store.query(
-            "SELECT path, pre_sha, post_sha FROM tool_call WHERE run_id = ? AND kind = 'write'"
+            "SELECT path, pre_sha, post_sha FROM tool_call WHERE run_id = ? AND kind = ?"
             " ORDER BY began_at, rowid",
-            (self._run_id,),
+            (self._run_id, self._write),
         )
         return [Write(row["path"], row["pre_sha"], row["post_sha"]) for row in rows]
 
     def written(self, agents: str = "") -> dict[str, Written]:
         """Return what the agents whose paths begin like this wrote, by path; refused writes are left out."""
         rows = self._store.query(
-            "SELECT path, pre_sha, post_sha, state, result FROM tool_call WHERE run_id = ? AND kind = 'write'"
+            "SELECT path, pre_sha, post_sha, state, result FROM tool_call WHERE run_id = ? AND kind = ?"
             " AND substr(agent, 1, length(?)) = ? ORDER BY began_at, rowid",
-            (self._run_id, agents, agents),
+            (self._run_id, self._write, agents, agents),
         )
         found: dict[str, Written] = {}
         for row in rows:
@@ -192,9 +200,9 @@ class RunJournal:
             the first write (None = no file), for the caller to compare. Where a command came before, nothing is told.
         """
         rows = self._store.query(
-            "SELECT kind, path, pre_sha, post_sha, state, result FROM tool_call WHERE run_id = ?"
+            "SELECT kind, path, pre_sha, post_sha, state, result FROM tool_call WHERE run_id = ? AND kind IN (?, ?)"
             " AND coalesce(json_extract(effect, '$.argv[3]'), '') != ? ORDER BY began_at, rowid",
-            (self._run_id, COMMIT_NAME),
+            (self._run_id, self._write, self._command, COMMIT_NAME),
         )
         changed: set[str] = set()
         first: dict[str, str | None] = {}
@@ -202,7 +210,7 @@ class RunJournal:
         had_command = False
         for row in rows:
             path = row["path"]
-            if row["kind"] == "command":
+            if row["kind"] == self._command:
                 left, had_command = {}, True
             elif row["state"] != "done" or json.loads(row["result"])["failed"]:
                 left.pop(path, None)
@@ -217,9 +225,9 @@ class RunJournal:
     def ran_commands(self, agents: str = "") -> bool:
         """Tell whether an agent or node whose path begins like this began a command, commits of flow left out."""
         rows = self._store.query(
-            "SELECT 1 FROM tool_call WHERE run_id = ? AND kind = 'command' AND substr(agent, 1, length(?)) = ?"
+            "SELECT 1 FROM tool_call WHERE run_id = ? AND kind = ? AND substr(agent, 1, length(?)) = ?"
             " AND coalesce(json_extract(effect, '$.argv[3]'), '') != ? LIMIT 1",
-            (self._run_id, agents, agents, COMMIT_NAME),
+            (self._run_id, self._command, agents, agents, COMMIT_NAME),
         )
         return bool(rows)
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import inf
 
 from ..core.errors import LimitReached, WallTimeReached
@@ -82,7 +82,7 @@ class RunLimits:
         self._prices = prices or Prices()
         self._max_cost = max_cost
         self._clock = clock
-        self._bounds: dict[str, int] = {}
+        self._bounds: dict[str, Limits] = {}
         self._open: list[_OpenCall] = []
         self._freed = asyncio.Event()
         self._usage = store.usage(run_id)
@@ -99,19 +99,58 @@ class RunLimits:
         usage = self._check(node)
         if node not in usage.unfinished:
             self._refuse(node, "node runs", usage.node_runs, self._limits.node_runs, self._in_the_graph("node_runs"))
+            for visit, limits in self._bounds_of(node):
+                # A visit counts itself as one of its runs.
+                used = usage.of_visit(visit).node_runs - 1
+                self._refuse(node, "node runs", used, limits.node_runs, self._of_node("node_runs"), visit)
         return node not in usage.shown
 
     def before_tool(self, node: str, call_id: str) -> bool:
         """Return when the call may run: whether it is new since the run was started or resumed.
 
         Raises:
-            WallTimeReached: the time is used up.
+            LimitReached: the tool calls are used up. WallTimeReached: the time is.
         """
-        return call_name(node, call_id) not in self._check(node).shown
+        usage, name = self._check(node), call_name(node, call_id)
+        if name not in usage.open_tools:
+            for visit, limits in self._bounds_of(node):
+                used = usage.of_visit(visit).tool_calls
+                self._refuse(node, "tool calls", used, limits.tool_calls, self._of_node("tool_calls"), visit)
+        return name not in usage.shown
 
-    def bound(self, visit: str, tokens: int) -> None:
-        """Let a visit and its sub-agents use no more than so many tokens in all."""
-        self._bounds[visit] = tokens
+    def bound(
+        self,
+        visit: str,
+        tokens: int | None = None,
+        *,
+        node_runs: int | None = None,
+        model_calls: int | None = None,
+        tool_calls: int | None = None,
+        wall_s: float | None = None,
+    ) -> None:
+        """Let a visit and all that runs in it use no more than this; see core.ports.StepGate."""
+        new = Limits(node_runs, model_calls, tool_calls, tokens, wall_s)
+        old = self._bounds.get(visit, Limits())
+        both = {each.name: _least(getattr(old, each.name), getattr(new, each.name)) for each in fields(Limits)}
+        self._bounds[visit] = Limits(**both)
+
+    def release(self, visit: str) -> None:
+        """Forget the bounds of a visit that ended."""
+        self._bounds.pop(visit, None)
+
+    def time_left(self, visit: str) -> float | None:
+        """Return the seconds that the visit's own bound leaves it; None = it has none."""
+        limit = self._bounds.get(visit, Limits()).wall_s
+        return None if limit is None else max(limit - self._worked_s(visit, self.usage()), 0.0)
+
+    def _worked_s(self, visit: str, usage: RunUsage) -> float:
+        began = usage.of_visit(visit).began_s
+        return 0.0 if began is None else self.active_s() - began
+
+    def _bounds_of(self, label: str) -> list[tuple[str, Limits]]:
+        """Return what is bound and holds the label, the widest first."""
+        found = [(visit, limits) for visit, limits in self._bounds.items() if belongs_to(label, visit)]
+        return sorted(found, key=lambda bound: len(bound[0]))
 
     @asynccontextmanager
     async def model_call(self, visit: str, planned: PlannedCall, key: str = "") -> AsyncIterator[int]:
@@ -146,6 +185,9 @@ class RunLimits:
             usage = self._check(visit)
             calls = usage.models.calls + len(self._open)
             self._refuse(visit, "model calls", calls, self._limits.model_calls, self._in_the_graph("model_calls"))
+            for bound, limits in self._bounds_of(visit):
+                calls = usage.of_visit(bound).model_calls + self._open_in(bound)
+                self._refuse(visit, "model calls", calls, limits.model_calls, self._of_node("model_calls"), bound)
             budgets = [*self._token_budgets(visit, planned, usage), *self._cost_budget(planned, usage)]
             for budget in budgets:
                 if budget.cap(0.0) < floor:
@@ -168,15 +210,18 @@ class RunLimits:
                 f"The run has used {used:,} of at most {limit:,} tokens",
                 self._by_option("--max-tokens N"),
             )
-        for bound, limit in self._bounds.items():
-            if belongs_to(visit, bound):
-                used = usage.visit_tokens(bound)
+        for bound, limits in self._bounds_of(visit):
+            if limits.tokens is not None:
+                used = usage.of_visit(bound).tokens
                 yield _Budget(
-                    limit - used - planned.prompt_tokens,
+                    limits.tokens - used - planned.prompt_tokens,
                     sum(call.tokens for call in self._open if belongs_to(call.visit, bound)),
-                    f"{bound!r} has used {used:,} of at most {limit:,} tokens",
-                    self._in_the_graph("tokens", " of the node"),
+                    f"{bound!r} has used {used:,} of at most {limits.tokens:,} tokens",
+                    self._of_node("tokens"),
                 )
+
+    def _open_in(self, bound: str) -> int:
+        return sum(belongs_to(call.visit, bound) for call in self._open)
 
     def _cost_budget(self, planned: PlannedCall, usage: RunUsage) -> Iterator[_Budget]:
         if self._max_cost is None:
@@ -200,6 +245,9 @@ class RunLimits:
         held: list[float] = []
         if (limit := self._limits.model_calls) is not None:
             held.append(limit - usage.models.calls)
+        for bound, limits in self._bounds_of(visit):
+            if limits.model_calls is not None:
+                held.append(limits.model_calls - usage.of_visit(bound).model_calls)
         size = planned.prompt_tokens + answer
         held += [budget.left / size for budget in self._token_budgets(visit, nothing, usage)]
         price = self._prices.of(planned.model)
@@ -232,21 +280,36 @@ class RunLimits:
                 f"The run has worked {_duration(used)} of at most {_duration(limit)}; stopped before {node!r}.",
                 hint=self._by_option("--max-time TIME"),
             )
-        return self.usage()
+        usage = self.usage()
+        for visit, limits in self._bounds_of(node):
+            if limits.wall_s is not None and (used := self._worked_s(visit, usage)) >= limits.wall_s:
+                raise WallTimeReached(
+                    f"{visit!r} has worked {_duration(used)} of at most {_duration(limits.wall_s)}; stopped before "
+                    f"{node!r}.",
+                    hint=self._of_node("wall"),
+                )
+        return usage
 
-    def _refuse(self, node: str, what: str, used: int, limit: int | None, hint: str) -> None:
+    def _refuse(self, node: str, what: str, used: int, limit: int | None, hint: str, visit: str = "") -> None:
         if limit is not None and used >= limit:
+            whose = repr(visit) if visit else "The run"
             raise LimitReached(
-                f"The run has used {used:,} of at most {limit:,} {what}; stopped before {node!r}.",
-                hint=hint,
+                f"{whose} has used {used:,} of at most {limit:,} {what}; stopped before {node!r}.", hint=hint
             )
 
     def _by_option(self, option: str) -> str:
         return f"Allow more with `flow resume {self._run_id} {option}`."
 
+    def _of_node(self, name: str) -> str:
+        return self._in_the_graph(name, " of the node")
+
     def _in_the_graph(self, name: str, where: str = "") -> str:
         place = f"under `limits`{where} in the graph's file"
         return f"Raise {name!r} {place}, then `flow resume {self._run_id} --force-graph`."
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 def unpriced(model: str) -> LimitReached:

@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 from .lease import take_lease
+from .node_worktrees import forget, visit_worktrees, worktrees_folder
 from .store import RunRow, RunStore
 from .worktrees import Worktree, require_saved
 
 
-def require_removable(row: RunRow) -> None:
+def require_removable(store: RunStore, row: RunRow) -> None:
     """Return when nothing but the run itself would be lost.
 
     Raises:
-        UsageError: its worktree holds changes that are in no commit.
+        UsageError: a worktree of it holds changes that are in no commit.
     """
-    if (worktree := Worktree.of(row)) is not None:
+    for worktree in _worktrees(store, row):
         require_saved(worktree, row.id)
 
 
 def remove_run(store: RunStore, row: RunRow) -> str:
-    """Remove the run with all that is stored of it, and its worktree with all that is in it.
+    """Remove the run with all that is stored of it, and its worktrees with all that is in them.
 
     Returns:
-        What was kept, in one line: a branch with commits that are nowhere else. "" = nothing.
+        What was kept, in one line: branches with commits that are nowhere else. "" = nothing.
 
     Raises:
-        UsageError: a process works on it, or git cannot remove the worktree.
+        UsageError: a process works on it, or git cannot remove a worktree.
     """
     from ..tools.background_jobs import stop_all
 
     with take_lease(store, row, workspace=False):
         stop_all(store.jobs_folder(row.id))
-        worktree = Worktree.of(row)
-        is_gone = worktree is None or worktree.remove()
+        kept = [worktree.branch for worktree in _worktrees(store, row) if not worktree.remove()]
+        forget(worktrees_folder(store), row.id)
         store.remove_run(row.id)
-    if worktree is None or is_gone:
-        return ""
-    return f"The branch {worktree.branch} was kept: it has commits that are on no other one."
+    if len(kept) > 1:
+        return f"The branches {', '.join(kept)} were kept: they have commits that are on no other one."
+    return f"The branch {kept[0]} was kept: it has commits that are on no other one." if kept else ""
+
+
+def _worktrees(store: RunStore, row: RunRow) -> list[Worktree]:
+    """Return the run's own worktree and those of its visits."""
+    own = Worktree.of(row)
+    return [*([] if own is None else [own]), *visit_worktrees(worktrees_folder(store), row.id)]

@@ -75,38 +75,68 @@ _JSON_FIELDS = frozenset({"input", "options", "output", "baseline"})
 
 
 @dataclass(frozen=True, slots=True)
+class VisitUse:
+    """What one visit used. `began_s`: RunUsage.active_s when it began; None = not known."""
+
+    tokens: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+    node_runs: int = 0
+    began_s: float | None = None
+
+    def plus(self, other: VisitUse) -> VisitUse:
+        return VisitUse(
+            self.tokens + other.tokens,
+            self.model_calls + other.model_calls,
+            self.tool_calls + other.tool_calls,
+            self.node_runs + other.node_runs,
+            self.began_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RunUsage:
     """What a run has used over all its processes, counted from its events.
 
     Attributes:
         models: what its model calls used.
-        by_visit: the tokens of each visit, by its label; those of its sub-agents stand under theirs.
+        by_visit: what each visit under way used, by its label; what runs in it stands under labels of its own until
+            it ends, and is added to it then.
         active_s: seconds in which a process worked on it: not between processes, not while a person was asked.
         last_seq, last_at, last_type: of the last event counted; 0 and "" = none yet.
         called: keys of the last call of each visit under way.
         unfinished: visits that began and neither ended nor failed; begun again after a kill, one counts once.
+        open_tools: the same of tool calls, see `call_name`.
         shown: visits and calls under way since the run was last started or resumed, see `call_name`.
     """
 
     node_runs: int = 0
     models: ModelUse = field(default_factory=ModelUse)
-    by_visit: Mapping[str, int] = field(default_factory=dict)
+    by_visit: Mapping[str, VisitUse] = field(default_factory=dict)
     active_s: float = 0.0
     last_seq: int = 0
     last_at: str = ""
     last_type: str = ""
     called: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
+    open_tools: frozenset[str] = frozenset()
     shown: frozenset[str] = frozenset()
 
-    def visit_tokens(self, visit: str) -> int:
-        """Return the tokens that a visit and its sub-agents used so far."""
-        return sum(tokens for label, tokens in self.by_visit.items() if belongs_to(label, visit))
+    def of_visit(self, visit: str) -> VisitUse:
+        """Return what a visit, its sub-agents and the graph that it runs used so far."""
+        total = VisitUse(began_s=self.by_visit.get(visit, VisitUse()).began_s)
+        for label, use in self.by_visit.items():
+            if belongs_to(label, visit):
+                total = total.plus(use)
+        return total
 
 
 def belongs_to(label: str, visit: str) -> bool:
-    """Return whether a label names the visit itself or a sub-agent that was started in it."""
-    return label == visit or label.startswith(f"{visit}/")
+    """Return whether a label names the visit itself, a sub-agent that was started in it, or a visit in the graph that
+    it runs: the paths of these begin like the visit's own, with its number from the second one on."""
+    if label == visit or label.startswith(f"{visit}/"):
+        return True
+    return visit.endswith("#1") and label.startswith(f"{visit[:-2]}/")
 
 
 def tally(records: Iterable[EventRecord], usage: RunUsage | None = None) -> RunUsage:
@@ -122,29 +152,56 @@ def _count(usage: RunUsage, record: EventRecord) -> RunUsage:
     elapsed = 0.0 if idle else _seconds_between(usage.last_at, record.at)
     called = record.type == "model_call"
     began = record.type == "node_start" and record.node not in usage.unfinished
+    active_s = usage.active_s + elapsed
     return replace(
         usage,
         node_runs=usage.node_runs + began,
         models=usage.models.plus(record.data) if called else usage.models,
-        by_visit=_by_visit(usage.by_visit, record, began=began),
-        active_s=usage.active_s + elapsed,
+        by_visit=_by_visit(usage, record, active_s, began=began),
+        active_s=active_s,
         last_seq=record.seq,
         last_at=record.at,
         last_type=record.type,
         called=_called(usage.called, record),
         unfinished=_under_way(usage.unfinished, record),
+        open_tools=_open_tools(usage.open_tools, record),
         shown=_shown(usage.shown, record),
     )
 
 
-def _by_visit(tokens: Mapping[str, int], record: EventRecord, *, began: bool) -> Mapping[str, int]:
-    if record.type == "model_call":
-        used = tokens.get(record.node, 0) + ModelUse().plus(record.data).tokens
-        return {**tokens, record.node: used}
-    if began and any(belongs_to(label, record.node) for label in tokens):
+def _by_visit(usage: RunUsage, record: EventRecord, active_s: float, *, began: bool) -> Mapping[str, VisitUse]:
+    uses, label = usage.by_visit, record.node
+    if began:
         # A graph that runs again inside another one counts its visits anew.
-        return {label: used for label, used in tokens.items() if not belongs_to(label, record.node)}
-    return tokens
+        others = {each: use for each, use in uses.items() if not belongs_to(each, label)}
+        return {**others, label: VisitUse(node_runs=1, began_s=active_s)}
+    if record.type in {"node_end", "node_fail"}:
+        return _added_up(usage, label)
+    used = VisitUse()
+    if record.type == "model_call":
+        used = VisitUse(tokens=ModelUse().plus(record.data).tokens, model_calls=1)
+    elif record.type == "tool_start" and call_name(label, record.data["call_id"]) not in usage.open_tools:
+        used = VisitUse(tool_calls=1)
+    return uses if used == VisitUse() else {**uses, label: uses.get(label, VisitUse()).plus(used)}
+
+
+def _added_up(usage: RunUsage, ended: str) -> Mapping[str, VisitUse]:
+    """Return the uses without those of a visit that ended: they are added to the visit that it was made in."""
+    if ended not in usage.by_visit:
+        return usage.by_visit
+    around = [visit for visit in usage.unfinished if visit != ended and belongs_to(ended, visit)]
+    others = {label: use for label, use in usage.by_visit.items() if not belongs_to(label, ended)}
+    if not around:
+        return others
+    nearest = max(around, key=len)
+    return {**others, nearest: others.get(nearest, VisitUse()).plus(usage.of_visit(ended))}
+
+
+def _open_tools(calls: frozenset[str], record: EventRecord) -> frozenset[str]:
+    if record.type not in {"tool_start", "tool_end"}:
+        return calls
+    name = call_name(record.node, record.data["call_id"])
+    return calls | {name} if record.type == "tool_start" else calls - {name}
 
 
 def call_name(node: str, call_id: str) -> str:
@@ -170,11 +227,7 @@ def _under_way(visits: frozenset[str], record: EventRecord) -> frozenset[str]:
 def _shown(shown: frozenset[str], record: EventRecord) -> frozenset[str]:
     if record.type == "run_start":
         return frozenset()
-    if record.type == "tool_start":
-        return shown | {call_name(record.node, record.data["call_id"])}
-    if record.type == "tool_end":
-        return shown - {call_name(record.node, record.data["call_id"])}
-    return _under_way(shown, record)
+    return _under_way(_open_tools(shown, record), record)
 
 
 def _seconds_between(earlier: str, later: str) -> float:

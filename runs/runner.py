@@ -16,11 +16,12 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command, StateSnapshot
 from langsmith import tracing_context
 
-from ..core.errors import FlowError, LimitReached, ModelUnavailable, RunFailed, RunInterrupted
+from ..core.errors import FlowError, LimitReached, ModelUnavailable, NodePaused, RunFailed, RunInterrupted
 from ..core.events import QuestionAnswered, QuestionAsked, RunEnded, RunStatus
 from ..core.masking import SecretMask
 from ..core.ports import EventSink
 from ..core.questions import Answer, Question
+from .ends import VisitEnds
 from .replies import Replies
 from .saver import RunSaver
 from .store import RunRow, RunStore
@@ -186,21 +187,24 @@ class Runner:
         return Outcome(self._row.id, status, exit_code, failure, output=output)
 
     def _waiting(self, snapshot: StateSnapshot) -> Outcome:
-        choices = ", ".join(snapshot.interrupts[0].value["choices"])
-        return Outcome(
-            self._row.id,
-            "waiting",
-            4,
-            f"Waiting for an answer ({choices}).",
-            hint=f"Answer with: flow resume {self._row.id} --answer CHOICE",
-        )
+        asked = [Question.from_dict({**each.value, "id": each.id}) for each in snapshot.interrupts]
+        if len(asked) == 1:
+            told, given = f"Waiting for an answer ({', '.join(asked[0].choices)}).", "CHOICE"
+        else:
+            listed = "; ".join(f"{each.id[:8]} at {each.node} ({', '.join(each.choices)})" for each in asked)
+            told, given = f"Waiting for {len(asked)} answers: {listed}.", "ID=CHOICE"
+        hint = f"Answer with: flow resume {self._row.id} --answer {given}"
+        return Outcome(self._row.id, "waiting", 4, told, hint=hint)
 
     def _stopped(self, err: FlowError) -> Outcome:
         status: RunStatus = "failed"
         if isinstance(err, RunInterrupted):
             status = "interrupted"
-        elif isinstance(err, (ModelUnavailable, LimitReached)):
+        elif isinstance(err, (ModelUnavailable, LimitReached, NodePaused)):
             status = "paused"
+        if isinstance(err, NodePaused):
+            # What made it fail may have been a reply: it is asked anew.
+            Replies(self._store, self._row.id).drop()
         return Outcome(self._row.id, status, err.exit_code, err.message, err.hint)
 
     def _record(self, outcome: Outcome) -> None:
@@ -209,6 +213,7 @@ class Runner:
         with self._store.change():
             if outcome.status in ("done", "failed"):
                 Replies(self._store, self._row.id).drop()
+                VisitEnds(self._store, self._row.id).drop()
             self._store.update_run(
                 self._row.id,
                 status=outcome.status,

@@ -48,7 +48,14 @@ CREATE TABLE reply (
 # The snapshot of the workspace that was taken before a command.
 _SNAPSHOTS = "ALTER TABLE tool_call ADD COLUMN pre_tree TEXT;"
 
-STEPS = (_RUNS, _LEASES, _REPLIES, _SNAPSHOTS)
+# What visits came to that no checkpoint may hold yet; `graph` is the path of their graph, `step` its superstep.
+_ENDS = """
+CREATE TABLE visit_end (
+    run_id TEXT NOT NULL, visit TEXT NOT NULL, graph TEXT NOT NULL, step INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (run_id, visit)) WITHOUT ROWID;
+"""
+
+STEPS = (_RUNS, _LEASES, _REPLIES, _SNAPSHOTS, _ENDS)
 """Step n takes a database of version n to n + 1. A released step never changes: the next one is a step of its own."""
 SCHEMA_VERSION = len(STEPS)
 FENCED = {
@@ -58,6 +65,7 @@ FENCED = {
     "run_grant": "run_id",
     "tool_call": "run_id",
     "reply": "run_id",
+    "visit_end": "run_id",
 }
 """Tables that only the holder of a run's lease may write, and their column with the run's id."""
 

@@ -38,7 +38,7 @@ from .schema import open_database
 
 __all__ = ["RunRow", "RunStore", "RunUsage", "shown_status"]
 
-_OWN_TABLES = ("event", "question", "run_grant", "tool_call", "reply")
+_OWN_TABLES = ("event", "question", "run_grant", "tool_call", "reply", "visit_end")
 _UPDATABLE = frozenset(RUN_FIELDS) - {"id", "created_at", "updated_at"}
 
 

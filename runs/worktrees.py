@@ -89,13 +89,26 @@ class Worktree:
         self._discard()
         self._checked("worktree", "add", "--quiet", "-b", self.branch, str(self.folder), self.commit)
 
+    def make_again(self) -> None:
+        """Check the branch out into the folder once more, as it is now.
+
+        Raises:
+            UsageError: git cannot.
+        """
+        self._drop_folder()
+        self._checked("worktree", "add", "--quiet", str(self.folder), self.branch)
+
+    def is_there(self) -> bool:
+        """Return whether the folder is there."""
+        return (self.folder / ".git").exists()
+
     def require(self) -> None:
         """Return when the folder is there.
 
         Raises:
             UsageError: it is gone.
         """
-        if not self._is_there():
+        if not self.is_there():
             raise UsageError(
                 f"The worktree {str(self.folder)!r} is gone, and what was not committed in it.",
                 hint=f"The branch {self.branch} may still hold commits; a new run starts over.",
@@ -107,7 +120,7 @@ class Worktree:
         Raises:
             UsageError: its repository is gone, or git does not work there.
         """
-        exists = self._is_there()
+        exists = self.is_there()
         files = tuple(GitFolder(self.folder).dirty()) if exists else ()
         return WorktreeState(exists, files, self._count(self.commit), self._count(*self._elsewhere()))
 
@@ -129,9 +142,6 @@ class Worktree:
             return not alone
         self._checked("branch", "--quiet", "-D", self.branch)
         return True
-
-    def _is_there(self) -> bool:
-        return (self.folder / ".git").exists()
 
     def _discard(self) -> None:
         self._drop_folder()

@@ -23,11 +23,12 @@ from ..core.ports import Ask, Blobs, CallRef, CommandOutcome, Decisions, Journal
 from ..core.questions import Answer, Question
 from .asking import answer_to
 from .background_jobs import BackgroundJobs
+from .command_result import command_result
 from .job_files import has_begun, job_folder
 from .jobs import make_job, remove_job
 from .masked import masked_question, refusal_of_placeholder
 from .network import NetworkVerdict, network_on
-from .output import FILTER, OutputLimit, cut_middle, printed_text
+from .output import OutputLimit, cut_middle, printed_text
 from .paths import read_inside, remove_leftover, replace_file
 from .permissions import Confinement, Decision, approval_question, decide, grants_for, reach_of
 from .showing import short_line, show_effect
@@ -45,7 +46,6 @@ BeforeCommand = Callable[[CallRef, Command], Awaitable[None]]
 
 Restore = Callable[[CallRef], Awaitable[bool]]
 """Puts the workspace back to what it was before the call's command began; False = that can not be done."""
-
 
 AfterWrite = Callable[[FileWrite], None]
 """Called once a file is written, in a thread; again for the same write where a kill came before its end was noted."""
@@ -127,14 +127,23 @@ class Effects:
 
     def within(self, permissions: Mapping[str, RuleDecision], network: bool | None) -> Effects:
         """Return this runner held to more rules, which were checked before; see core.ports.EffectRunner."""
-        held = copy.copy(self)
-        held._held = self._held.adding(permissions, network)
-        return held
+        return self._changed(_held=self._held.adding(permissions, network))
 
     def showing(self, output_bytes: int, reader: str) -> Effects:
         """Return this runner with another limit for what commands print; see core.ports.EffectRunner."""
-        other = copy.copy(self)
-        other._limit = OutputLimit(output_bytes, reader)
+        return self._changed(_limit=OutputLimit(output_bytes, reader))
+
+    def asking(self) -> Effects:
+        """Return this runner in mode ask, if it is not stricter; see core.ports.EffectRunner."""
+        return self if self._mode == "plan" else self._changed(_mode="ask")
+
+    def moved(self, workspace: Path, journal: Journal, spawner: Spawner) -> Effects:
+        """Return this runner for another folder; see core.ports.EffectRunner."""
+        moved = self._changed(_workspace=workspace, _journal=journal, _spawner=spawner, _writing=asyncio.Lock())
+        return moved._changed(_before_command=None, _restore=None, _after_write=lambda effect: None)
+
+    def _changed(self, **parts: object) -> Effects:
+        vars(other := copy.copy(self)).update(parts)
         return other
 
     async def run(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> ToolResult:
@@ -284,7 +293,8 @@ class Effects:
             if command.background:
                 result = await self._begin(ref, command)
             else:
-                result = self._command_result(command, await self._outcome(ref, command, ask))
+                outcome = await self._outcome(ref, command, ask)
+                result = command_result(command, outcome, self._limit, self._secrets, self._blobs)
         except ToolError as err:
             result = ToolResult(self._secrets.mask(str(err)), failed=True)
             if self._journal.find(ref) is None:
@@ -364,25 +374,6 @@ class Effects:
             return  # it may run, and its output is asked for
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             remove_job(job_folder(self._jobs, ref, attempt))
-
-    def _command_result(self, command: Command, outcome: CommandOutcome) -> ToolResult:
-        whole = self._secrets.mask(printed_text(outcome.output))
-        kept = ""
-        if len(whole.encode("utf-8", errors="replace")) > self._limit.bytes:
-            kept = self._blobs.put(outcome.output)
-        shown = self._limit.cut(whole, kept, FILTER)
-        if not outcome.ended:
-            status = "This was cut short and not run again. Check what it has done.\n"
-        elif outcome.timed_out:
-            status = f"timed out after {command.timeout_s:g} s\n"
-        else:
-            status = f"exit code {outcome.exit_code}\n" if outcome.exit_code else ""
-        return ToolResult(
-            text=status + (shown.rstrip("\n") or "(no output)"),
-            failed=not outcome.ended or outcome.timed_out or outcome.exit_code != 0,
-            exit_code=outcome.exit_code if outcome.ended else None,
-            full_output=kept,
-        )
 
 
 def _written(effect: FileWrite) -> ToolResult:

@@ -14,10 +14,12 @@ from flowloom.core.events import Event, EventRecord, Phase
 from flowloom.core.hits import Hit, Source
 from flowloom.core.ports import ChatModel
 from flowloom.core.questions import Answer, Question
+from flowloom.graphs.beside import KeptFiles
 from flowloom.graphs.facts import Facts
 from flowloom.graphs.read import read_text
-from flowloom.graphs.spec import Limits
+from flowloom.graphs.spec import Limits, NodeSpec
 from flowloom.llm.tokens import EstimatingCounter
+from flowloom.nodes.call import NodeType
 from flowloom.nodes.deps import NodeDeps, Toolbox
 from flowloom.nodes.sub_agent import SubAgents
 from flowloom.runs.blobs import BlobStore
@@ -33,7 +35,9 @@ CONFIG: dict[str, Any] = {"configurable": {"thread_id": "run"}, "recursion_limit
 
 
 class NoHits:
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         return []
 
 
@@ -68,6 +72,8 @@ class Engine:
         self.folder = folder
         self.limits = Limits()
         self.settings: dict[str, Any] = {}
+        self.beside: dict[str, str] = {}
+        self.stubs: dict[str, NodeType] = {}
         self.saver = InMemorySaver()
         self._store = store
         self._row = store.create_run(
@@ -88,11 +94,29 @@ class Engine:
         (interrupt,) = self.graph.get_state(CONFIG).interrupts
         return await self._invoke(Command(resume={interrupt.id: {**Answer(choice).to_dict(), "by": by}}))
 
+    def change(self, old: str, new: str) -> None:
+        """Change the text of the graph before it goes on."""
+        self._text = self._text.replace(old, new)
+
+    async def answer_one(self, question: str, choice: str) -> Ended | None:
+        """Answer one of several open questions."""
+        from langgraph.types import Command
+
+        return await self._invoke(Command(resume={question: Answer(choice).to_dict()}))
+
     async def _invoke(self, step: Any) -> Ended | None:
         from flowloom.graphs.build import Flow
 
-        specs = read_text(self._text, "g.yaml")
-        flow = Flow(next(iter(specs.values())), specs, self._deps(), Facts(self.settings, {"id": "r1"}, {}))
+        specs = read_text(self._text, "g.yaml", KeptFiles(self.beside))
+        stubs = self.stubs
+
+        class Stubbed(Flow):
+            """A flow in which some node types do something else."""
+
+            def _node_type(self, node: NodeSpec, deps: NodeDeps) -> NodeType:
+                return stubs.get(node.type) or super()._node_type(node, deps)
+
+        flow = Stubbed(next(iter(specs.values())), specs, self._deps(), Facts(self.settings, {"id": "r1"}, {}))
         self.graph = flow.compile(self.saver)
         await self.graph.ainvoke(flow.initial(step) if type(step) is dict else step, CONFIG, durability="sync")
         snapshot = self.graph.get_state(CONFIG)
@@ -125,6 +149,11 @@ class Engine:
     def question(self) -> Question:
         (interrupt,) = self.graph.get_state(CONFIG).interrupts
         return Question.from_dict(interrupt.value)
+
+    @property
+    def questions(self) -> dict[str, Question]:
+        """The open questions by id."""
+        return {each.id: Question.from_dict(each.value) for each in self.graph.get_state(CONFIG).interrupts}
 
     @property
     def events(self) -> list[EventRecord]:

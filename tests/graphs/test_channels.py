@@ -4,7 +4,21 @@ from typing import Any
 
 import pytest
 
-from flowloom.graphs.channels import add, append, applied, merge, replaced, schema_of, state_values, union_by, written
+from flowloom.graphs.channels import (
+    add,
+    append,
+    applied,
+    first,
+    merge,
+    moved,
+    needed_channels,
+    reducers_of,
+    replaced,
+    schema_of,
+    state_values,
+    union_by,
+    written,
+)
 from flowloom.graphs.read import read_text
 from flowloom.graphs.spec import GraphSpec, StateKey
 
@@ -16,8 +30,10 @@ state:
   some: {type: list, reduce: union, key: id}
   total: {type: number, reduce: sum}
   visits: {type: any}
-nodes: {s: {type: set, value: {}}}
-edges: [[START, s, END]]
+nodes:
+  s: {type: human, show: s, choices: [x]}
+  f: {type: fail, message: f}
+edges: [[START, s], {from: s, switch: output.choice, cases: {x: END}, default: f}]
 """
 
 
@@ -49,6 +65,36 @@ def test_sum_counts_from_zero() -> None:
 def test_merge_lets_the_newer_value_win() -> None:
     assert merge({"a": 1, "b": 1}, {"b": 2}) == {"a": 1, "b": 2}
     assert merge(None, {"a": 1}) == {"a": 1}
+
+
+def test_first_failure_stays() -> None:
+    assert first({}, {"exit": 1}) == {"exit": 1}
+    assert first({"exit": 1}, {"exit": 2}) == {"exit": 1}
+
+
+def test_moves_are_counted_and_what_came_to_nothing_is_left_out() -> None:
+    assert moved({"a": 1, "b": 1}, {"a": -1, "c": 2, "b": 0}) == {"b": 1, "c": 2}
+
+
+@pytest.mark.parametrize(
+    ("node", "edges", "channels"),
+    [
+        ("{type: set, value: {}}", "[START, a, END]", ["visits", "ended"]),
+        ("{type: set, value: {}, each: '[1]'}", "[START, a, END]", ["visits", "cursor", "ended"]),
+        (
+            "{type: set, value: {}, retry: {max_attempts: 2}}",
+            "[START, a, END]",
+            ["visits", "forgiven", "cursor", "ended"],
+        ),
+        ("{type: agent, prompt: p, history: continue}", "[START, a, END]", ["visits", "histories", "ended"]),
+        ("{type: set, value: {}, on_error: b}", "[START, a, END]", ["visits", "diverted", "ended"]),
+        ("{type: set, value: {}}", "[START, [a, b], END]", ["visits", "cursor", "under_way"]),
+    ],
+)
+def test_graph_has_the_channels_that_it_needs(node: str, edges: str, channels: list[str]) -> None:
+    more = "" if ", b" in edges else ", [b, END]"
+    text = f"flow: 1\nname: g\nnodes: {{a: {node}, b: {{type: set, value: {{}}}}}}\nedges: [{edges}{more}]\n"
+    assert needed_channels(read_text(text, "g.yaml")["g"]) == channels
 
 
 def test_reducers_leave_their_arguments_alone() -> None:
@@ -102,6 +148,6 @@ async def test_foreseen_channels_are_those_that_langgraph_makes(spec: GraphSpec)
     graph.add_edge(START, "s")
     graph.add_edge("s", END)
     made = await graph.compile().ainvoke(start)
-    foreseen = applied(spec, start, update)
+    foreseen = applied(reducers_of(spec), start, update)
     assert {name: made[name] for name in foreseen} == foreseen
     assert made["state_all"] == ["b"]

@@ -110,7 +110,7 @@ def test_nothing_but_json_data_can_be_reached(text: str) -> None:
     ("text", "message"),
     [
         ("", "an expression is missing"),
-        ("1 if", "unexpected 'end of template'"),
+        ("1 if", "unexpected end"),
         ("a = 2", "did not expect '=' (write == to compare)"),
         ("{{ state.plan }}", "stands here bare, without {{ }}: 'state.plan'"),
         ("state.plan.title.upper()", "cannot be called"),
@@ -169,7 +169,7 @@ def test_render_text_gives_a_text_for_any_value() -> None:
         ("{% if input.n %}x{% endif %}", "statements ({% %}) are not part of graph files"),
         ("{% for x in y %}", "statements ({% %}) are not part of graph files"),
         ("{% include '/etc/passwd' %}", "statements ({% %}) are not part of graph files"),
-        ("{{", "unexpected 'end of template'"),
+        ("{{", "unexpected end"),
         ("{{ a b }}", "got 'b'"),
         ("{{ input.n() }}", "cannot be called"),
         ("x {# never closed", "comment"),

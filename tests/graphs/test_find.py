@@ -85,9 +85,10 @@ def test_an_untrusted_project_graph_is_denied_by_name_with_the_command(place: Pl
     )
 
 
-def test_untrusted_project_graphs_are_not_listed_but_counted(place: Place) -> None:
-    (place.project / "ours.yaml").write_text(simple("ours"))
-    assert place.names(untrusting) == ["shipped:implement-step", "shipped:plan-and-code"]
+def test_untrusted_project_graphs_are_listed_by_their_file_unread(place: Place) -> None:
+    (place.project / "ours.yaml").write_text(simple("theirs"))
+    assert place.names(untrusting)[-1] == "project:ours"
+    assert "project:theirs" not in place.names(untrusting)
     with pytest.raises(UsageError, match=r"1 more in \.flow/graphs are not trusted; see `flow trust`"):
         place.find("other", untrusting)
 

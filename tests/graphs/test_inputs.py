@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flowloom.core.errors import UsageError
-from flowloom.graphs.inputs import option_inputs, positional_input, read_inputs
+from flowloom.graphs.inputs import positional_input, read_inputs
 from flowloom.graphs.read import read_text
 from flowloom.graphs.spec import GraphSpec
 
@@ -121,35 +121,3 @@ def test_text_that_is_no_json_for_a_schema_is_refused() -> None:
 def test_positional_input_is_found() -> None:
     assert positional_input(graph("{a: {type: int}, b: {type: string, positional: true}}")) == "b"
     assert positional_input(graph("{a: {type: int}}")) == ""
-
-
-OPTIONS = "{approve_plan: {type: bool}, no_cache: {type: bool}, task: {type: string}}"
-
-
-@pytest.mark.parametrize(
-    ("words", "given"),
-    [
-        (["--no-approve-plan"], {"approve_plan": False}),
-        (["--approve-plan"], {"approve_plan": True}),
-        (["--approve-plan=off"], {"approve_plan": "off"}),
-        (["--task=a=b c"], {"task": "a=b c"}),
-        (["--task="], {"task": ""}),
-        (["--no-cache"], {"no_cache": True}),
-        (["--no-no-cache"], {"no_cache": False}),
-        ([], {}),
-    ],
-)
-def test_option_words_become_inputs(words: list[str], given: Any) -> None:
-    assert option_inputs(graph(OPTIONS), words) == given
-
-
-@pytest.mark.parametrize("word", ["--aprove-plan", "--task", "--no-task", "approve-plan", "-x", "--", "--=3"])
-def test_word_that_is_no_option_is_refused(word: str) -> None:
-    with pytest.raises(UsageError, match="does not know") as refused:
-        option_inputs(graph(OPTIONS), [word])
-    assert "--[no-]approve-plan" in refused.value.hint and "--task=VALUE" in refused.value.hint
-
-
-def test_unknown_option_has_a_near_name() -> None:
-    with pytest.raises(UsageError, match=r"did you mean 'approve-plan'\?"):
-        option_inputs(graph(OPTIONS), ["--aprove-plan"])

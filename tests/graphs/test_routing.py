@@ -8,7 +8,6 @@ from flowloom.core.errors import RunFailed
 from flowloom.graphs.facts import Facts
 from flowloom.graphs.read import read_text
 from flowloom.graphs.routing import Router
-from flowloom.graphs.spec import Fan
 
 HEAD = "flow: 1\nname: g\ninput: {n: {type: any}}\nstate: {way: {type: any}}\noutput: state.way\nnodes:\n"
 WAYS = "".join(f"  {name}: {{type: set, value: {{way: {name}}}}}\n" for name in ("one", "two", "three"))
@@ -113,11 +112,23 @@ async def test_visits_belong_to_one_invocation_of_a_subgraph(engine: Any) -> Non
     assert engine.log == ["x"] * 4
 
 
-def test_several_ways_at_once_are_refused() -> None:
-    spec = next(iter(read_text(f"{SWITCH}  - [a, END]\n", "g.yaml").values()))
-    spec.routes["a"] = Fan(("one", "two"))
-    with pytest.raises(RunFailed, match="a: several ways at once are not supported yet"):
-        Router(spec, Facts({}, {}, {})).after("a")({"input": {}, "visits": {"a": 1}})
+def test_way_that_depends_on_nothing_is_fixed() -> None:
+    text = f"{SWITCH}  - {{from: a, when: input.n, to: one, else: two}}\n".replace("[one, END]", "[one, two]")
+    router = Router(next(iter(read_text(text, "g.yaml").values())), Facts({}, {}, {}))
+    assert (router.fixed("one"), router.fixed("two"), router.fixed("a")) == ("two", "END", None)
+
+
+@pytest.mark.parametrize(
+    "more", ["max_visits: 1, on_limit: three", "each: '[1]'", "on_error: three", "retry: {max_attempts: 2}"]
+)
+def test_way_that_a_limit_an_error_or_an_item_may_change_is_not_fixed(more: str) -> None:
+    text = f"{SWITCH}  - [a, END]\n".replace("[one, END]", "[one, two, END]")
+    node, where = ("two", "two: {") if more.startswith("max") else ("one", "one: {")
+    spec = next(
+        iter(read_text(text.replace(where, f"{where}{more}, ").replace("  - [two, END]\n", ""), "g.yaml").values())
+    )
+    assert Router(spec, Facts({}, {}, {})).fixed("one") is None
+    assert node
 
 
 def test_only_nodes_whose_edges_look_at_it_keep_their_output() -> None:

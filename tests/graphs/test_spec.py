@@ -4,7 +4,8 @@ import pytest
 
 from flowloom.graphs.faults import Position, listed, near
 from flowloom.graphs.read import read_text
-from flowloom.graphs.spec import GraphSpec, StateKey, content, fingerprint, subgraphs_of
+from flowloom.graphs.fingerprint import content, fingerprint
+from flowloom.graphs.spec import GraphSpec, StateKey, subgraphs_of
 
 GRAPH = """\
 flow: 1

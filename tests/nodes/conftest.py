@@ -49,7 +49,9 @@ CONFIG: dict[str, Any] = {"configurable": {"thread_id": "run"}, "recursion_limit
 
 
 class NoHits:
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         return []
 
 
@@ -59,7 +61,9 @@ class WholeFiles:
     def __init__(self, repo: Path) -> None:
         self._repo = repo
 
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         files = [self._repo / name for name in FILES] if "code" in sources else []
         return [self._hit(path.name, path.read_bytes()) for path in files if path.exists()]
 

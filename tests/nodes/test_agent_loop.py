@@ -108,7 +108,7 @@ async def test_reply_cut_by_length_runs_no_tool(bench: Any, script: Any) -> None
     run = bench(cut, Reply("short"))
     assert await run.node(AGENT) == "short"
     assert not (run.repo / "made").exists()
-    assert "cut at its limit of 2048 tokens" in run.conversation()[-1]["content"]
+    assert "cut at its limit of 1638 tokens" in run.conversation()[-1]["content"]
 
 
 async def test_empty_reply_is_asked_again(bench: Any) -> None:

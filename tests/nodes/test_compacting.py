@@ -47,6 +47,16 @@ def agent(turn: Turn, summary: Answer | None = None) -> Answers:
     return answer
 
 
+def counting(answers: Answers) -> Answers:
+    """Return answers that tell how many tokens of the prompt a real tokenizer counts."""
+
+    def answer(request: ChatRequest) -> Answer:
+        given = answers(request)
+        return replace(given, prompt_tokens=prompt_tokens(request)) if isinstance(given, Reply) else given
+
+    return answer
+
+
 def reads(count: int, end: str = "done") -> Turn:
     return lambda number: (
         Reply(calls=[Call("read_file", {"path": f"m{number}.py"})]) if number < count else Reply(end)
@@ -79,6 +89,20 @@ def computed(run: Any) -> int:
     return sum(count_tokens(prompt[front:].decode("utf-8", "ignore")) for prompt, front in pairs)
 
 
+def computed_between_losses(run: Any) -> list[int]:
+    """Return what such a server computes from each loss of the front to the next one, the front itself apart."""
+    new, before, last = [], b"", None
+    for request in run.server.requests:
+        prompt = canonical(request.body)
+        is_lost = last is not None and request.messages[: len(last.messages)] != last.messages
+        if (is_lost and not asks_for_summary(request)) or last is None:
+            new.append(0)
+        new[-1] += count_tokens(prompt[common_front(before, prompt) :].decode("utf-8", "ignore"))
+        before = prompt
+        last = last if asks_for_summary(request) else request
+    return new[:-1]
+
+
 def told(run: Any) -> list[dict[str, Any]]:
     return [event.data for event in run.events if event.type == "compacted"]
 
@@ -93,13 +117,32 @@ async def test_forty_files_are_read_in_a_small_window_and_each_loss_of_the_front
     assert left_out == sorted(left_out)
 
 
+@pytest.mark.parametrize("lines", [15, 40, 90])
+async def test_one_coder_in_an_8k_window_is_compacted_at_most_once_for_4k_new_tokens(bench: Any, lines: int) -> None:
+    run = bench(serve=counting(agent(reads(40))), limits=AgentLimits(model_calls=100))
+    write_modules(run, 40, lines)
+    brief = " ".join(f"Module {number} gets its rate from the table of rates." for number in range(95))
+    done = await run.node(f"type: coder, prompt: {brief}")
+    assert done["summary"] == "done"
+    assert prompt_tokens(run.server.requests[0]) > 0.27 * WINDOW
+    between = computed_between_losses(run)
+    assert len(between) == len(told(run)) > 1
+    assert min(between) >= 4000, between
+
+
 async def test_eighty_two_turns_lose_the_front_once_for_each_window_that_they_fill(bench: Any) -> None:
     run = bench(serve=agent(reads(81)), limits=AgentLimits(model_calls=100))
     run.chat = OllamaChat(url=run.server.url, model="scripted", window=65536)
     write_modules(run, 81, lines=90)
     assert await run.node(READER) == "done"
-    assert all(data["before_tokens"] >= 0.7 * 65536 for data in told(run))
-    assert 0 < front_losses(run) == len(told(run)) <= 4
+    made = told(run)
+    assert all(data["before_tokens"] >= 0.7 * 65536 for data in made)
+    assert front_losses(run) == len(made) == 2
+    # Each time as much was new as fills a window to where it is made smaller.
+    left = [0, *(data["after_tokens"] for data in made)]
+    assert all(data["before_tokens"] - before >= 0.7 * 65536 for before, data in zip(left, made, strict=False))
+    sizes = [prompt_tokens(request) + request.body["options"]["num_predict"] for request in run.server.requests]
+    assert max(sizes) <= 65536
     # Each time the window was filled, and what was kept of it, is computed once.
     filled = sum(data["before_tokens"] for data in told(run)) + prompt_tokens(run.server.requests[-1])
     assert computed(run) <= 1.3 * filled
@@ -190,7 +233,7 @@ async def test_a_visit_that_goes_on_carries_the_view_and_not_the_whole(bench: An
         "edges: [[START, a], {from: a, when: 'state.n | length < 2', to: a, else: stop}, [stop, END]]\n"
     )
     second = next(request for request in run.server.requests if request.messages[-1]["content"] == "Look 1")
-    whole = sum(not asks_for_summary(request) for request in run.server.requests[: second.index])
+    whole = sum(2 for request in run.server.requests[: second.index] if not asks_for_summary(request))
     assert len(second.messages) < whole
     assert "<session_context>" in second.messages[1]["content"]
 

@@ -100,4 +100,4 @@ async def test_a_command_in_a_small_window_shows_head_and_tail_and_the_whole_can
     first, piece = run.results()
     assert first.startswith("1\n2\n") and first.endswith("\n3000") and len(first) < 4_500
     assert "filter with grep, head or tail to see them, or all of it: read_file, path 'output:" in first
-    assert piece == "1500|1500\n1501|1501\n(lines 1500-1501 of 3000; go on with offset=1502)"
+    assert piece == "1500|1500\n1501|1501\n(1499 more from offset=1502)"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from flowloom.core.errors import LimitReached, WallTimeReached
-from flowloom.core.events import ModelCalled, NodeEnded, NodeStarted
+from flowloom.core.events import ModelCalled, NodeEnded, NodeStarted, ToolStarted
 from flowloom.core.ports import PlannedCall
 from flowloom.core.prices import Price, Prices
 from flowloom.graphs.spec import Limits
@@ -173,6 +173,79 @@ async def test_visit_counted_anew_by_a_graph_that_runs_again_starts_at_nothing(
         assert await cap(budget, visit="code#1") == 2000
         call(store, row, 2000, 500, node="code#1")
         store.append_event(row.id, "code#1", NodeEnded(1, 0.1))
+
+
+def test_visit_of_a_graph_holds_what_runs_in_it(gate: Gate, store: RunStore, row: RunRow) -> None:
+    limits = gate(Limits())
+    store.append_event(row.id, "s#1", NodeStarted("graph", 1))
+    limits.bound("s#1", node_runs=2)
+    for name in ("a", "b"):
+        limits.before_node(f"s/{name}#1")
+        run_node(store, row, f"s/{name}#1")
+    limits.before_node("s#2/a#1")
+    with pytest.raises(LimitReached, match="'s#1' has used 2 of at most 2 node runs; stopped before 's/c#1'"):
+        limits.before_node("s/c#1")
+    limits.release("s#1")
+    limits.before_node("s/c#1")
+
+
+def test_visit_that_began_before_is_let_through(gate: Gate, store: RunStore, row: RunRow) -> None:
+    store.append_event(row.id, "s#1", NodeStarted("graph", 1))
+    store.append_event(row.id, "s/a#1", NodeStarted("set", 1))
+    again = gate(Limits(node_runs=2))
+    again.bound("s#1", node_runs=1)
+    again.before_node("s/a#1")
+
+
+async def test_model_calls_of_a_visit_are_bounded(gate: Gate, store: RunStore, row: RunRow) -> None:
+    limits = gate(Limits())
+    limits.bound("s#1", model_calls=2)
+    call(store, row, 1, 1, node="s/code#1")
+    async with limits.model_call("s/plan#1", PLANNED):
+        with pytest.raises(LimitReached, match="'s#1' has used 2 of at most 2 model calls"):
+            await cap(limits, visit="s/code#1")
+    assert await cap(limits, visit="s/code#1") == 2000
+    assert limits.calls_left("s/code#1", PLANNED) == 1
+
+
+def test_tool_calls_of_a_visit_are_bounded_and_one_under_way_is_counted_once(
+    gate: Gate, store: RunStore, row: RunRow
+) -> None:
+    limits = gate(Limits())
+    limits.bound("code#1", tool_calls=2)
+    for _ in range(2):
+        limits.before_tool("code#1", "t0.0")
+        store.append_event(row.id, "code#1", ToolStarted("t0.0", "grep", ""))
+    limits.before_tool("code#1", "t0.1")
+    store.append_event(row.id, "code#1/agent:t0.1#1", ToolStarted("t0.0", "grep", ""))
+    with pytest.raises(LimitReached, match="'code#1' has used 2 of at most 2 tool calls"):
+        limits.before_tool("code#1", "t0.2")
+    limits.before_tool("code#1", "t0.0")
+    limits.before_tool("code#2", "t0.0")
+
+
+def test_narrower_of_two_bounds_holds(gate: Gate, store: RunStore, row: RunRow) -> None:
+    limits = gate(Limits())
+    limits.bound("s#1", node_runs=5, wall_s=9.0)
+    limits.bound("s#1", node_runs=1)
+    store.append_event(row.id, "s#1", NodeStarted("graph", 1))
+    run_node(store, row, "s/a#1")
+    with pytest.raises(LimitReached, match="1 of at most 1 node runs"):
+        limits.before_node("s/b#1")
+    assert limits.time_left("s#1") == 9.0
+
+
+def test_time_of_a_visit_is_bounded_from_its_beginning(
+    gate: Gate, store: RunStore, row: RunRow, clock: Clock
+) -> None:
+    limits = gate(Limits())
+    store.append_event(row.id, "s#1", NodeStarted("graph", 1))
+    limits.bound("s#1", wall_s=60.0)
+    assert limits.time_left("s#1") == pytest.approx(60.0, abs=0.5)
+    clock.now += 60.0
+    with pytest.raises(WallTimeReached, match=r"'s#1' has worked 1 min 0 s of .*; stopped before 's/a#1'"):
+        limits.before_node("s/a#1")
+    limits.before_node("t#1")
 
 
 @pytest.mark.parametrize(("max_cost", "granted"), [(2.0, 2000), (0.0182, 1500), (0.0131, None)])

@@ -44,7 +44,9 @@ AGENT = f"{HEAD}{NOTE}  a: {{type: agent, prompt: p, output: {{to: out}}}}\nedge
 
 
 class NoHits:
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         return []
 
 

@@ -198,18 +198,20 @@ def test_run_with_a_worktree_leaves_its_workspace_to_another_run(store: RunStore
 
 
 def test_removal_takes_a_clean_worktree_along(store: RunStore, run: RunRow, worktree: Worktree) -> None:
-    require_removable(run)
+    require_removable(store, run)
     assert remove_run(store, run) == ""
     assert not worktree.folder.exists()
     assert store.list_runs(None, -1) == []
 
 
-def test_removal_is_refused_while_the_worktree_holds_what_no_commit_has(run: RunRow, worktree: Worktree) -> None:
+def test_removal_is_refused_while_the_worktree_holds_what_no_commit_has(
+    store: RunStore, run: RunRow, worktree: Worktree
+) -> None:
     (worktree.folder / "b.txt").write_text("b\n")
     with pytest.raises(
         UsageError, match=r"kept: its worktree .* holds 1 file that no commit has \(b.txt\)"
     ) as refused:
-        require_removable(run)
+        require_removable(store, run)
     assert f"flow runs rm --force {run.id}" in refused.value.hint
 
 
