@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from .stems import stem
@@ -20,10 +20,16 @@ _NOT_ASCII_RUN = re.compile(r"[^\x00-\x7f]+")
 
 @dataclass(frozen=True, slots=True)
 class QueryTerm:
-    """A term that is asked for. `prefix`: every term that begins with it is meant."""
+    """A term that is asked for.
+
+    Attributes:
+        prefix: every term that begins with it is meant.
+        word: as the query has it, but for its case.
+    """
 
     text: str
     prefix: bool = False
+    word: str = field(default="", compare=False)
 
     def count_in(self, counts: Mapping[str, int]) -> int:
         """Return how often the term stands among counted terms."""
@@ -51,7 +57,7 @@ def terms_of_names(names: Iterable[str]) -> dict[str, int]:
 
 def read_query(query: str) -> list[QueryTerm]:
     """Return the distinct terms of a query in order of appearance; [] = it has no word to search for."""
-    terms = [QueryTerm(stem(word), is_lone_cjk(word)) for word in query_terms(query)]
+    terms = [QueryTerm(stem(word), is_lone_cjk(word), word) for word in query_terms(query)]
     return list(dict.fromkeys(terms))
 
 

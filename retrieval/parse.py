@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from .grammars import definitions_query, grammar, references_query
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _LONGEST_SIGNATURE = 160
 _LONGEST_NAME = 200
 _LONGEST_IMPORT = 1000
-# A name that two patterns find is of the kind that stands first here.
-_REFERENCE_KINDS = ("base", "call", "type", "use")
+REFERENCE_KINDS = ("base", "call", "type", "use")
+"""A name that two patterns find is of the kind that stands first here."""
 # Of these files only what stands in <script> is parsed.
 _SCRIPTED = frozenset({"vue", "svelte"})
 _SCRIPT = re.compile(rb"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
@@ -24,7 +24,8 @@ _NOT_LINE_END = re.compile(rb"[^\n]")
 # A hand-written file needs about 4 progress steps per KB, text that is nothing but unbalanced brackets 20.
 _STEPS_PER_KB = 200
 _FEWEST_STEPS = 2000
-_READ_BYTES = 65536
+# tree-sitter 0.26 never frees what it was given piece by piece, and asks for the same piece again and again.
+_READ_BYTES = 2048
 # Its scanner looks letters up in a table of 256 entries by their code points: the process ends at a far one.
 _ONLY_ASCII = frozenset({"bash"})
 _LETTER_FOR_REST = bytes(range(128)) + b"x" * 128
@@ -63,7 +64,7 @@ class Symbol:
 
 
 class Reference(NamedTuple):
-    """A use of a name: `kind` is "base", "call", "type" or "use", `line` is 1-indexed."""
+    """A use of a name: `kind` is one of REFERENCE_KINDS, `line` is 1-indexed."""
 
     name: str
     kind: str
@@ -83,12 +84,31 @@ class Parsed:
 
     Attributes:
         problem: why the file counts as plain text; "" = it parsed.
+        uses: for each name that is used, in the order of first uses, a number for each use (there are many of them).
     """
 
     symbols: tuple[Symbol, ...]
     problem: str = ""
-    references: tuple[Reference, ...] = ()
+    uses: Mapping[str, Sequence[int]] = field(default_factory=dict)
     imports: tuple[Import, ...] = ()
+
+    @property
+    def references(self) -> list[Reference]:
+        """The uses one by one, in the order of the lines."""
+        found = [
+            Reference(name, use_kind(code), use_line(code)) for name, codes in self.uses.items() for code in codes
+        ]
+        return sorted(found, key=lambda each: each.line)
+
+
+def use_kind(code: int) -> str:
+    """Return the kind of a use from its number in `Parsed.uses`."""
+    return REFERENCE_KINDS[code % len(REFERENCE_KINDS)]
+
+
+def use_line(code: int) -> int:
+    """Return the 1-indexed line of a use from its number in `Parsed.uses`."""
+    return code // len(REFERENCE_KINDS)
 
 
 def parse_definitions(language: str, text: str) -> Parsed:
@@ -103,6 +123,8 @@ def parse_definitions(language: str, text: str) -> Parsed:
 def parse_code(language: str, text: str) -> Parsed:
     """Return definitions, references and imports of a text. One that cannot be parsed gives none, and the reason.
 
+    To be called in a process that may be killed: some texts keep a grammar busy for minutes.
+
     Args:
         language: a name that `language_of` returned; "" = not code.
     """
@@ -113,7 +135,7 @@ def _parse(language: str, text: str, *, whole: bool) -> Parsed:
     if not language:
         return Parsed(())
     source = text.encode()
-    tree = parse_tree(language, source)
+    tree = _parse_at_once(language, source) if whole else parse_tree(language, source)
     if tree is None:
         return Parsed((), f"gave up parsing it as {language}")
     found = _find_definitions(language, tree)
@@ -132,10 +154,7 @@ def parse_tree(language: str, source: bytes) -> Tree | None:
     """
     from tree_sitter import Parser
 
-    if language in _ONLY_ASCII:
-        source = source.translate(_LETTER_FOR_REST)
-    if language in _SCRIPTED:
-        source = _only_scripts(source)
+    source = _readable(language, source)
     steps = 0
     limit = _FEWEST_STEPS + _STEPS_PER_KB * (len(source) // 1024)
 
@@ -151,6 +170,20 @@ def parse_tree(language: str, source: bytes) -> Tree | None:
         return Parser(grammar(language)).parse(read, progress_callback=stop)
     except ValueError:
         return None
+
+
+def _parse_at_once(language: str, source: bytes) -> Tree:
+    """Return the tree with nothing to end it but the death of the process; faster, and the memory is given back."""
+    from tree_sitter import Parser
+
+    return Parser(grammar(language)).parse(_readable(language, source))
+
+
+def _readable(language: str, source: bytes) -> bytes:
+    """Return the source as its grammar can take it, all offsets as they were."""
+    if language in _ONLY_ASCII:
+        source = source.translate(_LETTER_FOR_REST)
+    return _only_scripts(source) if language in _SCRIPTED else source
 
 
 def _only_scripts(source: bytes) -> bytes:
@@ -191,25 +224,29 @@ def _find_definitions(language: str, tree: Tree) -> list[_Definition]:
 
 def _read_references(
     language: str, tree: Tree, source: bytes, taken: set[int]
-) -> tuple[tuple[Reference, ...], tuple[Import, ...]]:
-    """Return the references and imports. `taken`: offsets of names that define something, so they are no uses."""
+) -> tuple[dict[str, list[int]], tuple[Import, ...]]:
+    """Return the uses and imports. `taken`: offsets of names that define something, so they are no uses."""
     from tree_sitter import QueryCursor
 
     captures = QueryCursor(references_query(language)).captures(tree.root_node)
-    found: list[tuple[int, Reference]] = []
-    for kind in _REFERENCE_KINDS:
+    found: list[tuple[int, bytes, int]] = []
+    for place, kind in enumerate(REFERENCE_KINDS):
         for node in captures.get(f"reference.{kind}", ()):
-            start = node.start_byte
-            if start in taken or node.end_byte - start > _LONGEST_NAME:
-                continue
-            taken.add(start)
-            found.append((start, Reference(_text(source, node), kind, node.start_point.row + 1)))
+            start, end = node.start_byte, node.end_byte
+            if start not in taken and end - start <= _LONGEST_NAME:
+                taken.add(start)
+                code = (node.start_point.row + 1) * len(REFERENCE_KINDS) + place
+                found.append((start, source[start:end], code))
+    found.sort()
+    uses: dict[bytes, list[int]] = {}
+    for _, name, code in found:
+        uses.setdefault(name, []).append(code)
     imports = {
         node.start_byte: Import(_one_line(source, node), node.start_point.row + 1)
         for node in captures.get("import", ())
     }
-    found.sort()
-    return tuple(each for _, each in found), tuple(imports[start] for start in sorted(imports))
+    named = {name.decode(errors="replace"): codes for name, codes in uses.items()}
+    return named, tuple(imports[start] for start in sorted(imports))
 
 
 def _one_line(source: bytes, node: Node) -> str:

@@ -27,11 +27,12 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
         return Nothing(
             ToolResult(f"Nothing was found for {args.query!r}. Try other words, or {grep} for an exact one.")
         )
-    text = "\n\n".join(_shown(hit) for hit in hits)
+    text = "\n\n".join(shown_passage(hit) for hit in hits)
     return Nothing(ToolResult(text, seen={hit.path: hit.doc_sha256 for hit in hits}, spans=hit_spans(hits)))
 
 
-def _shown(hit: Hit) -> str:
+def shown_passage(hit: Hit) -> str:
+    """Return a passage as a model reads it: its place, then its lines."""
     heading = f" {hit.heading}" if hit.heading else ""
     return f"{hit.path}:{hit.start_line}-{hit.end_line}{heading}\n{hit.text}"
 

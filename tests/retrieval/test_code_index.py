@@ -112,7 +112,8 @@ def test_names_in_paths_and_definitions_outweigh_bodies(make_tree: MakeTree, mak
     make_tree({"ledger/c.py": "y = 1\n"})
     index = make_index(tree)
     index.refresh()
-    assert list(index.read(lambda snapshot: snapshot.search_files("ledger"))) == ["ledger/c.py", "b.py", "a.py"]
+    found = list(index.read(lambda snapshot: snapshot.search_files("ledger")))
+    assert (sorted(found[:2]), found[2:]) == (["b.py", "ledger/c.py"], ["a.py"])
 
 
 def test_equal_matches_come_in_the_order_of_their_paths(make_tree: MakeTree, make_index: MakeIndex) -> None:

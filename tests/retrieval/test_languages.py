@@ -65,7 +65,7 @@ def test_the_definitions_alone_are_those_of_the_whole() -> None:
     source = _case("python")["source"]
     whole = parse_code("python", source)
     alone = parse_definitions("python", source)
-    assert (alone.symbols, alone.references, alone.imports) == (whole.symbols, (), ())
+    assert (alone.symbols, alone.references, alone.imports) == (whole.symbols, [], ())
 
 
 @pytest.mark.parametrize(

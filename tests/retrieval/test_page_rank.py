@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowloom.retrieval.page_rank import rank_pages
+from flowloom.retrieval.page_rank import push_ranks, rank_pages
 
 pytest.importorskip("scipy", reason="networkx computes the reference with scipy")
 
@@ -31,3 +31,27 @@ def test_ranks_are_those_of_networkx(pairs: dict[tuple[int, int], float], start:
 
 def test_a_graph_without_edges_ranks_by_the_start() -> None:
     assert rank_pages(2, {}, [1.0, 3.0]) == pytest.approx([0.25, 0.75])
+
+
+@settings(max_examples=40, deadline=None)
+@given(PAIRS, st.dictionaries(st.integers(0, COUNT - 1), st.floats(0.1, 5.0), min_size=1, max_size=3))
+def test_ranks_pushed_from_few_nodes_are_those_of_networkx(
+    pairs: dict[tuple[int, int], float], start: dict[int, float]
+) -> None:
+    # A ring, so that there are no dead ends, whose rank is lost.
+    ring = {(at, (at + 1) % COUNT): 1.0 for at in range(COUNT)}
+    graph = networkx.DiGraph()
+    edges: dict[int, list[tuple[int, float]]] = {}
+    for (source, target), weight in (ring | pairs).items():
+        graph.add_edge(source, target, weight=weight)
+        edges.setdefault(source, []).append((target, weight))
+    expected = networkx.pagerank(graph, alpha=0.7, personalization=start, tol=1e-12, max_iter=500)
+    ranks = push_ranks(lambda node: edges[node], start, damping=0.7, tolerance=1e-10)
+    assert [ranks.get(at, 0.0) for at in range(COUNT)] == pytest.approx(
+        [expected[at] for at in range(COUNT)], abs=1e-7
+    )
+
+
+def test_pushing_from_nowhere_reaches_nothing() -> None:
+    assert push_ranks(lambda node: [], {}) == {}
+    assert push_ranks(lambda node: [], {3: 2.0}, damping=0.7) == pytest.approx({3: 0.3})

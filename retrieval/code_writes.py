@@ -1,0 +1,161 @@
+"""Writes of the code index within a transaction: texts, files, edges between files. Called by code_index."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
+
+from .code_file import CodeFile, unpack_imports, unpack_uses
+from .code_terms import count_terms, whole_term
+from .files import FileStat
+from .parse import Import
+from .postings import texts_with
+from .resolve import Definers, Edges, FileUses, Resolver, pack_targets
+
+# Of stale texts as many as of others are kept, and some: another branch may bring them back.
+_KEPT_STALE = 200
+# Above these shares and numbers it costs less to resolve all files than to find out which.
+_ALL_ABOVE = 0.3
+_MOST_NAMES = 2000
+
+
+def insert_texts(db: sqlite3.Connection, batch: Sequence[tuple[tuple[str, str], CodeFile]]) -> list[int]:
+    """Store texts that are not there yet, each with its hash and language; return their ids."""
+    ids = []
+    for (sha256, language), file in batch:
+        row = (sha256, language, file.lines, file.problem, file.definition_length, file.body_length)
+        done = db.execute(
+            """INSERT INTO texts (sha256, lang, lines, problem, definition_length, body_length)
+               VALUES (?, ?, ?, ?, ?, ?)""",
+            row,
+        )
+        ids.append(int(done.lastrowid or 0))
+    stored = list(zip(ids, (file for _, file in batch), strict=True))
+    db.executemany(
+        "INSERT INTO contents VALUES (?, ?, ?, ?)",
+        ((text_id, file.body, file.references, file.imports) for text_id, file in stored),
+    )
+    db.executemany(
+        "INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        ((text_id, *row) for text_id, file in stored for row in file.symbols),
+    )
+    db.executemany(
+        "INSERT INTO chunks (text_id, start_line, end_line, heading, context, text_sha) VALUES (?, ?, ?, ?, ?, ?)",
+        ((text_id, *row) for text_id, file in stored for row in file.chunks),
+    )
+    return ids
+
+
+def put_file(
+    db: sqlite3.Connection, stat: FileStat, read_ns: int, *, sha256: str = "", text_id: int | None, skipped: str = ""
+) -> None:
+    """Store what a path holds now: a text, or the reason why it is skipped."""
+    words = " ".join(sorted(count_terms(stat.path)))
+    db.execute(
+        """INSERT INTO files (path, words, sha256, size, mtime_ns, read_ns, text_id, skipped)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (path) DO UPDATE SET sha256 = excluded.sha256, size = excluded.size,
+             mtime_ns = excluded.mtime_ns, read_ns = excluded.read_ns, text_id = excluded.text_id,
+             skipped = excluded.skipped""",
+        (stat.path, words, sha256, stat.size, stat.mtime_ns, read_ns, text_id, skipped),
+    )
+
+
+def live_texts(db: sqlite3.Connection) -> set[int]:
+    return {row[0] for row in db.execute("SELECT DISTINCT text_id FROM files WHERE text_id IS NOT NULL")}
+
+
+def drop_stale_texts(db: sqlite3.Connection, live: set[int]) -> None:
+    """Delete the oldest texts that no file has any more, when they are more than those that files have."""
+    rows = db.execute("SELECT id FROM texts ORDER BY id DESC")
+    stale = [row[0] for row in rows if row[0] not in live][len(live) + _KEPT_STALE :]
+    for table, column in (("contents", "text_id"), ("symbols", "text_id"), ("chunks", "text_id"), ("texts", "id")):
+        db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(each,) for each in stale])
+
+
+def names_of(db: sqlite3.Connection, text_ids: Iterable[int]) -> set[str]:
+    """Return the names that these texts define for others."""
+    found: set[str] = set()
+    for text_id in text_ids:
+        rows = db.execute("SELECT DISTINCT name FROM symbols WHERE text_id = ? AND kind <> 'local'", (text_id,))
+        found.update(row[0] for row in rows)
+    return found
+
+
+def files_to_resolve(db: sqlite3.Connection, changed: set[str], names: set[str], paths: set[str]) -> set[int] | None:
+    """Return the ids of the files whose edges may be other ones now; None = all of them.
+
+    Args:
+        changed: paths whose text is new.
+        names: names that came, went, or are now defined in other places.
+        paths: paths that came or went, or that pass on what others define.
+    """
+    count = int(db.execute("SELECT count(*) FROM files WHERE text_id IS NOT NULL").fetchone()[0])
+    terms = {whole_term(name) for name in names} | {term for path in paths for term in _path_terms(path)}
+    if len(changed) > count * _ALL_ABOVE or len(terms) > _MOST_NAMES or "" in terms:
+        return None
+    texts = texts_with(db, sorted(terms))
+    rows = db.execute("SELECT id, path, text_id FROM files WHERE text_id IS NOT NULL")
+    return {row[0] for row in rows if row[1] in changed or row[2] in texts}
+
+
+def _path_terms(path: str) -> Iterator[str]:
+    """Yield the terms one of which stands in every import that may mean the path."""
+    pure = PurePosixPath(path)
+    yield whole_term(pure.name.split(".")[0]) or ""
+    if pure.parent.name:
+        yield whole_term(pure.parent.name.split(".")[0].replace("-", "_")) or ""
+
+
+def write_edges(db: sqlite3.Connection, file_ids: set[int] | None) -> None:
+    """Resolve these files, or all, and store what leads from each to others."""
+    if file_ids is None:
+        db.execute("DELETE FROM edges")
+    else:
+        db.executemany("DELETE FROM edges WHERE file_id = ?", [(each,) for each in file_ids])
+    rows = [(uses.file_id, pack_targets(edges.weights())) for uses, edges in resolve_files(db, file_ids)]
+    db.executemany("INSERT INTO edges VALUES (?, ?)", [row for row in rows if row[1]])
+
+
+def resolve_files(db: sqlite3.Connection, file_ids: set[int] | None) -> Iterator[tuple[FileUses, Edges]]:
+    """Yield files, or all, with what leads from each to others."""
+    ids = dict(db.execute("SELECT path, id FROM files WHERE text_id IS NOT NULL"))
+    names = None if file_ids is None else {name for each in _uses_of(db, file_ids) for name in each.codes}
+
+    def imports_of(file_id: int) -> tuple[str, Sequence[Import]]:
+        found = next(_uses_of(db, {file_id}))
+        return found.language, found.imports
+
+    resolver = Resolver(ids, imports_of, _definers(db, names))
+    for each in _uses_of(db, file_ids):
+        yield each, resolver.resolve(each)
+
+
+def _uses_of(db: sqlite3.Connection, file_ids: set[int] | None) -> Iterator[FileUses]:
+    """Yield what files use, or all files, in the order of the paths."""
+    rows = db.execute(
+        """SELECT files.id, path, lang, uses, imports FROM files JOIN texts ON texts.id = files.text_id
+           JOIN contents ON contents.text_id = files.text_id WHERE lang <> '' ORDER BY path"""
+        if file_ids is None
+        else f"""SELECT files.id, path, lang, uses, imports FROM files JOIN texts ON texts.id = files.text_id
+           JOIN contents ON contents.text_id = files.text_id
+           WHERE files.id IN ({",".join(map(str, sorted(file_ids)))}) ORDER BY path"""
+    )
+    for row in rows:
+        yield FileUses(row[0], row[1], row[2], unpack_uses(row[3]), unpack_imports(row[4]))
+
+
+def _definers(db: sqlite3.Connection, names: set[str] | None) -> Definers:
+    """Return the files that define each of these names, or each name."""
+    statement = """SELECT DISTINCT name, files.id, path, lang FROM symbols JOIN texts ON texts.id = symbols.text_id
+                   JOIN files ON files.text_id = symbols.text_id WHERE kind <> 'local' {} ORDER BY path"""
+    found = Definers()
+    if names is None:
+        for row in db.execute(statement.format("")):
+            found.add(*row)
+        return found
+    for name in sorted(names):
+        for row in db.execute(statement.format("AND name = ?"), (name,)):
+            found.add(*row)
+    return found

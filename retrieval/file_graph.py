@@ -1,0 +1,63 @@
+"""The graph of files: what leads from one to others, and how far what matters spreads along it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .page_rank import Edges, push_ranks
+from .resolve import unpack_targets
+
+# How much a step against an edge counts: who uses a file tells less of it than what it uses.
+_BACKWARDS = 0.5
+
+
+@dataclass(slots=True)
+class FileGraph:
+    """Weighted edges between files, named by their places in the file table.
+
+    Attributes:
+        outgoing, incoming: for each file that has any, (file, weight) by file.
+    """
+
+    outgoing: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    incoming: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+
+    def spread(self, start: Mapping[int, float]) -> dict[int, float]:
+        """Return how near each file is to the weighted start files along the edges, both ways; the sum is at most 1.
+
+        Files that are not reached to any degree worth counting are left out.
+        """
+        return push_ranks(self._both_ways, start)
+
+    def _both_ways(self, at: int) -> Sequence[tuple[int, float]]:
+        # A file that all others use leads to none of them in particular.
+        incoming = self.incoming.get(at, ())
+        share = _BACKWARDS / max(len(incoming), 1) ** 0.5
+        return [*self.outgoing.get(at, ()), *((source, weight * share) for source, weight in incoming)]
+
+    def used_weight(self) -> dict[int, float]:
+        """Return how much each file is used, for those that are."""
+        return {at: sum(weight for _, weight in sources) for at, sources in self.incoming.items()}
+
+
+def read_graph(db: sqlite3.Connection, ids: Sequence[int]) -> FileGraph:
+    """Return the graph of all edges between the files of a table, which has these ids."""
+    places = {file_id: at for at, file_id in enumerate(ids)}
+    stored = dict(db.execute("SELECT file_id, targets FROM edges").fetchall())
+    graph = FileGraph()
+    for at, file_id in enumerate(ids):
+        if not (data := stored.get(file_id)):
+            continue
+        targets = sorted((places[target], weight) for target, weight in unpack_targets(data) if target in places)
+        if targets:
+            graph.outgoing[at] = targets
+        for target, weight in targets:
+            graph.incoming.setdefault(target, []).append((at, weight))
+    return graph
+
+
+def as_edges(graph: FileGraph) -> Edges:
+    """Return the edges as page_rank takes them."""
+    return graph.outgoing

@@ -1,0 +1,137 @@
+"""Ranks files by the words of a query: BM25 over three fields, the path, the names of definitions and the body.
+
+Called by snapshots of the code index.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .code_terms import QueryTerm
+from .postings import read_postings
+
+FIELDS = ("path", "definitions", "body")
+# Set on the tuning repositories of bench/code_search.py.
+FIELD_WEIGHTS = (3.0, 2.0, 1.0)
+_LENGTH_NORMS = (0.3, 0.3, 0.75)
+_SATURATION = 1.2
+
+Counts = tuple[int, int, int]
+"""How often a term stands in each of the FIELDS of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileTable:
+    """All indexed files of one state of the index, sorted by path; a file is named by its place.
+
+    Attributes:
+        text_ids: the text of each file.
+        lengths: terms in each of the FIELDS.
+        of_text: the files that hold a text, several when it stands at several paths.
+        in_paths: the files whose path holds a term.
+    """
+
+    ids: list[int]
+    paths: list[str]
+    text_ids: list[int]
+    lengths: list[Counts]
+    of_text: dict[int, list[int]]
+    in_paths: dict[str, list[int]]
+    averages: tuple[float, float, float]
+
+
+@dataclass(slots=True)
+class WordMatches:
+    """Which files match a query by words.
+
+    Attributes:
+        scores: by the file's place; files without any of the words are left out.
+        counts: for each term of the query, by the file's place.
+        weights: the inverse document frequency of each term.
+    """
+
+    scores: dict[int, float] = field(default_factory=dict)
+    counts: list[dict[int, Counts]] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+
+
+def read_file_table(db: sqlite3.Connection) -> FileTable:
+    rows = db.execute(
+        """SELECT files.id, path, text_id, words, definition_length, body_length
+           FROM files JOIN texts ON texts.id = files.text_id ORDER BY path"""
+    ).fetchall()
+    of_text: dict[int, list[int]] = {}
+    in_paths: dict[str, list[int]] = {}
+    lengths: list[Counts] = []
+    for at, (_, _, text_id, words, definitions, body) in enumerate(rows):
+        of_text.setdefault(text_id, []).append(at)
+        terms = words.split()
+        for term in terms:
+            in_paths.setdefault(term, []).append(at)
+        lengths.append((len(terms), definitions, body))
+    count = max(len(rows), 1)
+    sums = [sum(each[place] for each in lengths) for place in range(len(FIELDS))]
+    averages = (max(sums[0] / count, 1.0), max(sums[1] / count, 1.0), max(sums[2] / count, 1.0))
+    return FileTable(
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [row[2] for row in rows],
+        lengths,
+        of_text,
+        in_paths,
+        averages,
+    )
+
+
+def match_words(db: sqlite3.Connection, table: FileTable, terms: Sequence[QueryTerm]) -> WordMatches:
+    """Return the files that hold any of the terms, with their scores (higher is better).
+
+    Source: Robertson, Zaragoza and Taylor, "Simple BM25 Extension to Multiple Weighted Fields", CIKM 2004.
+    """
+    found = WordMatches()
+    norms = [_norms(table, at) for at in range(len(table.paths))] if terms else []
+    for term in terms:
+        counts = _count(db, table, term)
+        weight = inverse_frequency(len(table.paths), len(counts))
+        found.counts.append(counts)
+        found.weights.append(weight)
+        for at, of_fields in counts.items():
+            norm = norms[at]
+            weighted = sum(of_fields[place] * norm[place] for place in range(len(FIELDS)) if of_fields[place])
+            found.scores[at] = found.scores.get(at, 0.0) + weight * weighted / (_SATURATION + weighted)
+    return found
+
+
+def inverse_frequency(count: int, holding: int) -> float:
+    """Return how much a term tells that `holding` of `count` files hold; above 0."""
+    return math.log(1.0 + (count - holding + 0.5) / (holding + 0.5))
+
+
+def _norms(table: FileTable, at: int) -> tuple[float, float, float]:
+    """Return what one occurrence in each field counts, less in a longer field."""
+    lengths, averages = table.lengths[at], table.averages
+    path, definitions, body = (
+        FIELD_WEIGHTS[place] / (1.0 - _LENGTH_NORMS[place] + _LENGTH_NORMS[place] * lengths[place] / averages[place])
+        for place in range(len(FIELDS))
+    )
+    return path, definitions, body
+
+
+def _count(db: sqlite3.Connection, table: FileTable, term: QueryTerm) -> dict[int, Counts]:
+    counts: dict[int, Counts] = {}
+    of_text = table.of_text
+    for text_id, in_definitions, in_body in read_postings(db, term.text, prefix=term.prefix):
+        for at in of_text.get(text_id, ()):
+            _, more, most = counts.get(at, (0, 0, 0)) if term.prefix else (0, 0, 0)
+            counts[at] = (0, in_definitions + more, in_body + most)
+    if term.prefix:
+        paths = sorted({at for word, files in table.in_paths.items() if word.startswith(term.text) for at in files})
+    else:
+        paths = table.in_paths.get(term.text, [])
+    for at in paths:
+        _, in_definitions, in_body = counts.get(at, (0, 0, 0))
+        counts[at] = (1, in_definitions, in_body)
+    return counts
