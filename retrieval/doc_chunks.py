@@ -1,4 +1,4 @@
-"""Cuts a document into passages along its structure: never across a heading or a page. Called by the sync of documents.
+"""Cuts a document into passages along its structure: never across a heading or a page.
 
 A passage is 300 to 450 characters of Japanese or 150 to 225 words of English where the text has so much under one
 heading; a longer paragraph is cut between lines, then sentences.

@@ -37,7 +37,7 @@ class Scope:
     """The stored documents of a project, or of the user.
 
     Attributes:
-        nearest: returns the text hashes of so many passages that are nearest to a query by meaning; None = words alone.
+        nearest: returns text hashes of so many passages, those nearest to a query by meaning; None = words alone.
     """
 
     store: DocumentStore

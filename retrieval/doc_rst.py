@@ -1,4 +1,4 @@
-"""Reads reStructuredText: underlined headings, whose levels follow the order of their marks, and both kinds of table."""
+"""Reads reStructuredText: underlined headings, leveled by the order of their marks, and both kinds of table."""
 
 from __future__ import annotations
 

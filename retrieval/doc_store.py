@@ -54,7 +54,7 @@ def user_file(data_dir: Path) -> Path:
 
 
 class DocumentStore:
-    """One file. Threads and processes may share it: every use opens it anew, and a reader never waits for a writer."""
+    """One file. Threads and processes may share it: every use opens it anew; a reader never waits for a writer."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,9 +87,10 @@ class DocumentStore:
             FlowError: the file cannot be used; what was done in an open transaction is undone.
             ConfigError: it cannot be made, or a newer version wrote it.
         """
-        make_private(self.path.parent)
         try:
-            create_private(self.path)
+            if not self.path.exists():
+                make_private(self.path.parent)
+                create_private(self.path)
             db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         except (OSError, sqlite3.Error) as err:
             raise self._refusal(err) from err

@@ -8,7 +8,6 @@ from ..core.texts import HEAD_BYTES, decode
 from .doc_blocks import Block, Line, Reading, Unreadable, numbered
 from .files import split_lines
 
-
 _FEW = 3
 """Control characters that a text may hold, however short it is."""
 

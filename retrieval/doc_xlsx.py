@@ -1,4 +1,4 @@
-"""Reads Excel files: each sheet is a page and one table, its line numbers are the row numbers; dates are written out."""
+"""Reads Excel files: each sheet is a page and a table, whose lines are the rows; dates are written out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOT_CODES = re.compile(r"\"[^\"]*\"|\\.|\[[^\]]*\]")
 
 
 def read(data: bytes) -> Reading:
-    """Return each sheet as a heading and a table with the values that Excel last computed; hidden ones are left out."""
+    """Return each sheet as a heading and a table with the values that Excel computed; hidden ones are left out."""
     with OfficeFile(data) as file:
         workbook = file.xml(_MAIN)
         if workbook is None:

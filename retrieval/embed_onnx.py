@@ -37,7 +37,7 @@ class OnnxEmbedder:
         self._model = OnnxModel(weights, threads)
 
     def embed_query(self, text: str) -> list[float]:
-        """Return the unit vector of a query.
+        """Return the unit vector of a query; [] = the model does not know its script.
 
         Raises:
             ConfigError: a library is not installed, or the files cannot be loaded.
@@ -45,7 +45,7 @@ class OnnxEmbedder:
         return self._embed(self._record.query_prefix + text)
 
     def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return the unit vectors of passages in their order; text beyond the model's window is not seen by it.
+        """Return the unit vectors of passages in their order, [] as above; text beyond the window is not seen.
 
         Raises:
             ConfigError: a library is not installed, or the files cannot be loaded.
@@ -53,7 +53,10 @@ class OnnxEmbedder:
         return [self._embed(self._record.passage_prefix + text) for text in texts]
 
     def _embed(self, text: str) -> list[float]:
-        vector = self._pool(self._model.run(text))
+        output = self._model.run(text)
+        if output is None:
+            return []
+        vector = self._pool(output)
         length = float((vector @ vector) ** 0.5)
         numbers: list[float] = (vector / length if length else vector).tolist()
         return numbers

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..core.errors import ConfigError
 from .embed_folder import dimension_of, read_weights, weights_id
 from .embeddings import EmbeddingModel
+from .onnx_model import is_unreadable
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -43,7 +44,7 @@ class SentenceTransformerEmbedder:
         self._model: SentenceTransformer | None = None
 
     def embed_query(self, text: str) -> list[float]:
-        """Return the unit vector of a query.
+        """Return the unit vector of a query; [] = the model does not know its script.
 
         Raises:
             ConfigError: the library is not installed, or cannot load the weights.
@@ -51,7 +52,7 @@ class SentenceTransformerEmbedder:
         return self._encode(self._model_record.query_prefix, [text])[0]
 
     def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return the unit vectors of passages in their order; text beyond the model's window is not seen by it.
+        """Return the unit vectors of passages in their order, [] as above; text beyond the window is not seen.
 
         Raises:
             ConfigError: the library is not installed, or cannot load the weights.
@@ -63,10 +64,19 @@ class SentenceTransformerEmbedder:
             if self._model is None:
                 self._model = _load(self._path, self._device)
                 self._model.max_seq_length = self._window
+            readable = [text for text in texts if not self._is_unreadable(self._model, prefix + text)]
+            if not readable:
+                return [[] for _ in texts]
             vectors = self._model.encode(
-                list(texts), prompt=prefix, batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
+                readable, prompt=prefix, batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
             )
-        return [[float(number) for number in vector] for vector in vectors]
+        found = {text: [float(number) for number in vector] for text, vector in zip(readable, vectors, strict=True)}
+        return [found.get(text, []) for text in texts]
+
+    def _is_unreadable(self, model: SentenceTransformer, text: str) -> bool:
+        tokenizer = model.tokenizer
+        ids = tokenizer(text, truncation=True, max_length=self._window)["input_ids"]
+        return is_unreadable(ids, tokenizer.unk_token_id)
 
 
 def keep_offline() -> None:

@@ -50,4 +50,4 @@ def test_the_prefixes_reach_the_encoder_and_vectors_are_of_length_one(tmp_path: 
     assert math.sqrt(sum(number * number for number in passage[1])) == pytest.approx(1.0, abs=1e-5)
     (folder / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(ConfigError, match="cannot be loaded on 'cpu'"):
-        SentenceTransformerEmbedder(folder, "cpu", E5).embed_query("x")
+        SentenceTransformerEmbedder(folder, "cpu", E5).embed_query("parser")
