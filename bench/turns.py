@@ -68,7 +68,7 @@ def _turn(messages: list[dict[str, Any]], number: int) -> float:
     from flowloom.llm.read_reply import read_reply
     from flowloom.llm.roles import check_roles
     from flowloom.llm.tokens import EstimatingCounter
-    from flowloom.nodes.window import prompt_tokens
+    from flowloom.nodes.window import learned_ratio, prompt_tokens
     from flowloom.tools.registry import TOOLS
 
     tools = tuple(spec.definition() for spec in TOOLS.values())[:7]
@@ -76,6 +76,7 @@ def _turn(messages: list[dict[str, Any]], number: int) -> float:
     began = time.perf_counter()
     request = ModelRequest(tuple(viewed(messages, View())), CallKey("code", 1, number), tools)
     tokens = prompt_tokens(request, EstimatingCounter(), None)
+    learned_ratio(request, EstimatingCounter(), tokens, 1.0)
     is_due(messages, View(), tokens, Room(131_072, 4096, 0.7))
     check_roles(request.messages)
     body = request_body(

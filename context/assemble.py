@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from ..core.hits import Hit, Source, hit_spans
 from ..core.messages import Message
 from ..core.ports import Retriever, TokenCounter
-from .attached import Attached
+from .attached import LEAST_TOKENS, Attached
 from .blocks import Block, cut_to_tokens, hits_text, map_text
 from .memory import MemoryFile, fit_memory, lost_line, memory_text
 from .prompts import load_prompt
@@ -32,6 +32,48 @@ class Budget:
 def system_message() -> Message:
     """Return the system message, the same for all roles and runs, so that a server keeps it in its cache."""
     return Message("system", f"{load_prompt('context', 'identity')}\n\n{load_prompt('context', 'workflow')}")
+
+
+class _Room:
+    """What is left of a first message while its parts are put in, the most important ones first.
+
+    Args:
+        most: tokens of all of it; None = there is no bound.
+        fixed: what stands in it whatever it takes.
+    """
+
+    def __init__(self, counter: TokenCounter, most: int | None, fixed: str) -> None:
+        self._counter = counter
+        self._left = None if most is None else max(most - counter.count(fixed), 0)
+
+    def share(self, budget: int, tag: str = "") -> int:
+        """Return what a part may take of its budget.
+
+        Args:
+            tag: mark of its frame, which has to fit as well; "" = the budget holds it already.
+        """
+        if self._left is None:
+            return budget
+        frame = self._tokens(Block(tag, "")) if tag else 0
+        return min(budget, max(self._left - frame, 0))
+
+    def take(self, blocks: Sequence[Block]) -> None:
+        """Take note of parts that were put in; an empty one takes nothing."""
+        if self._left is not None:
+            self._left -= sum(self._tokens(block) for block in blocks if block.text.strip())
+
+    def fit(self, block: Block) -> Block:
+        """Return a part, cut to whole lines where there is no room for all of it, and take note of it."""
+        if self._left is not None and self._tokens(block) > self._left:
+            left = self.share(self._left, block.tag)
+            block = replace(
+                block, text=cut_to_tokens(block.text, left, self._counter) if left >= LEAST_TOKENS else ""
+            )
+        self.take([block])
+        return block
+
+    def _tokens(self, block: Block) -> int:
+        return self._counter.count(f"\n\n{block.render()}")
 
 
 class TurnAssembler:
@@ -64,21 +106,32 @@ class TurnAssembler:
         """Take what the run's inputs mention; it stands in first messages from now on."""
         self._attached = attached
 
-    def first_message(self, role_text: str, task: str, budget: Budget, extra: Sequence[Block] = ()) -> Message:
-        """Return the first user message. `task` is also the query of the map and of every search."""
-        outlines, code = self._found(task, budget.repo_map, "map"), self._found(task, budget.code, "code")
-        mentioned = self._attached.fit(task, budget.mentions, self.counter)
+    def first_message(
+        self, role_text: str, task: str, budget: Budget, extra: Sequence[Block] = (), most: int | None = None
+    ) -> Message:
+        """Return the first user message. `task` is also the query of the map and of every search.
+
+        Args:
+            most: tokens that the message has at most; None = its parts have their budgets, whatever they come to. The
+                documents shrink first, then code, map, memory and mentions, and `extra` last. Role and task are never
+                cut: a message that they fill alone has nothing else, and may have more.
+        """
+        end = [Block("task", task), Block("reminder", self._reminder())]
+        room = _Room(self.counter, most, "\n\n".join([role_text, *(block.render() for block in end)]))
+        extra = [room.fit(block) for block in extra]
+        mentioned = self._attached.fit(task, room.share(budget.mentions), self.counter)
+        room.take(mentioned.blocks)
+        memory = Block("project_memory", self._memory_text(room.share(budget.memory, "project_memory")))
+        room.take([memory])
+        outlines = Block("repo_map", map_text(self._found(task, room.share(budget.repo_map, "repo_map"), "map")))
+        room.take([outlines])
+        code = self._found(task, room.share(budget.code, "code"), "code")
         code = [hit for hit in code if hit.path not in mentioned.whole]
-        blocks = [
-            Block("project_memory", self._memory_text(budget.memory)),
-            Block("repo_map", map_text(outlines)),
-            Block("code", hits_text(code)),
-            Block("documents", hits_text(self._found(task, budget.docs, "docs"))),
-            *mentioned.blocks,
-            *extra,
-            Block("task", task),
-            Block("reminder", self._reminder()),
-        ]
+        passages = Block("code", hits_text(code))
+        room.take([passages])
+        found = self._found(task, room.share(budget.docs, "documents"), "docs")
+        documents = Block("documents", hits_text([hit for hit in found if not _is_within(hit, code)]))
+        blocks = [memory, outlines, passages, documents, *mentioned.blocks, *extra, *end]
         text = "\n\n".join([role_text, *(block.render() for block in blocks if block.text.strip())])
         seen = {hit.path: hit.doc_sha256 for hit in code}
         # A file may have changed since it was indexed: then the passages are not of what is mentioned.
@@ -107,3 +160,12 @@ class TurnAssembler:
         if line := lost_line(fitted, budget):
             self._tell(f"{line} `flow memory show` tells more.")
         return memory_text(fitted)
+
+
+def _is_within(hit: Hit, others: Sequence[Hit]) -> bool:
+    """Tell whether one of the others shows the same lines: a document of the repository is searched as a file too."""
+    return any(
+        (hit.path, hit.doc_sha256) == (other.path, other.doc_sha256)
+        and other.start_line <= hit.start_line <= hit.end_line <= other.end_line
+        for other in others
+    )

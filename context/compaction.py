@@ -17,9 +17,11 @@ from .view import Stored, View, front_length, group_starts, viewed, without_cont
 
 KEPT_TURNS = 5
 """Turns at the end that stay word for word, as far as they take no more than their share of the window."""
-_KEPT_SHARE = 0.2
-_TARGET_SHARE = 0.3
+_KEPT_SHARE = 0.12
 _NEW_SHARE = 1 / 8
+_RESULT_SHARE = 1 / 6
+_MOST_RESULT = 5461
+"""What one result of a tool has at most, in tokens of three bytes: its bytes shrink with a small window too."""
 _CONTEXT_SHARE = 1 / 8
 _SUMMARY_SHARE = 1 / 24
 _LEAST_SUMMARY = 256
@@ -57,6 +59,12 @@ class Room:
     def most(self) -> int:
         """What a prompt may have at most."""
         return self.window - self.cap
+
+    @property
+    def late(self) -> int:
+        """Where it may not grow any further: one more long result and a summary have room behind this."""
+        result = min(int(self.window * _RESULT_SHARE), _MOST_RESULT)
+        return min(self.most, self.window - result - self.summary)
 
     @property
     def new(self) -> int:
@@ -98,7 +106,9 @@ def is_due(messages: Stored, view: View, tokens: int, room: Room) -> bool:
     grown = len(messages) > view.until or room.window != view.window
     if tokens > room.most:
         return grown and bool(group_starts(messages, view.dropped))
-    is_full = tokens >= room.trigger and tokens - view.tokens >= room.new
+    new = tokens - view.tokens
+    # The front is lost once for as many new tokens as fill a window, or as have room in it.
+    is_full = tokens >= room.trigger and new >= room.new and (new >= room.trigger or tokens >= room.late)
     return grown and is_full and can_leave_out(messages, view)
 
 
@@ -139,10 +149,13 @@ class Compaction:
         view = replace(self._view, shrunk=max(self._view.shrunk, self._kept_start()))
         if view.shrunk == self._view.shrunk:
             return None
-        view = self._counted(view)
         front = self._count(replace(view, dropped=len(self._messages)))
-        target = max(int(self._room.window * _TARGET_SHARE), front + self._room.new)
-        return view if view.tokens <= min(target, self._room.enough) else None
+        target = max(self._room.late - self._room.trigger, front + self._room.new)
+        for limit in (view.limit, view.limit // 2):
+            smaller = self._counted(replace(view, limit=limit))
+            if smaller.tokens <= min(target, self._room.enough):
+                return smaller
+        return None
 
     def rebuilt(self, summary: str, asked_until: int) -> View:
         """Return a view that leaves older groups out and says what they came to.

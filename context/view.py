@@ -8,7 +8,7 @@ the one before. Called by the agent loop; made by compaction.py.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -88,6 +88,16 @@ def group_starts(messages: Stored, after: int = 0) -> list[int]:
     """
     begin = max(front_length(messages), after)
     return [place for place in range(begin, len(messages)) if messages[place]["role"] == "assistant"]
+
+
+def recent(history: Sequence[Message], tokens: int, count: Callable[[Sequence[Message]], int]) -> tuple[Message, ...]:
+    """Return a conversation without its oldest groups, so that it stays within so many tokens; its front stays."""
+    stored = [message.to_dict() for message in history]
+    front = history[: front_length(stored)]
+    for start in (len(front), *group_starts(stored), len(history)):
+        if count(kept := (*front, *history[start:])) <= tokens:
+            return kept
+    return tuple(front)
 
 
 def shortened(message: Message, view: View) -> Message:

@@ -42,7 +42,7 @@ class Capabilities:
         load_s: seconds that loading it took, 0 when it was loaded.
         prefill_per_s, decode_per_s: tokens of prompt and of reply a second, as the server measured them.
         token_ratio: tokens that its tokenizer counts for one that Flowloom estimates, on a text of prose, code and
-            Japanese; above 1 the budgets of nodes would be too small.
+            Japanese; above 1 its requests are taken for that much larger.
         memory_bytes, vram_bytes: what it takes, and how much of that on the GPU.
     """
 
@@ -87,11 +87,6 @@ class Capabilities:
             found.append(
                 f"{self.model}: {share:.0%} of it runs on the CPU, which is slow. A smaller window (models.num_ctx) "
                 "or a smaller model (`flow models recommend`) would fit."
-            )
-        if self.token_ratio is not None and self.token_ratio > 1:
-            found.append(
-                f"{self.model} counts {self.token_ratio:.2f} tokens where 1 is estimated; take a smaller window "
-                "(models.num_ctx) than the server's, so that requests fit."
             )
         if self.tools is False:
             found.append(f"{self.model} takes no tools, so they are described in its prompt and called as JSON.")

@@ -13,10 +13,10 @@ import httpx
 from ..core.errors import (
     CassetteMismatch,
     FlowError,
-    LimitReached,
     ModelFault,
     ModelNotUsable,
     ModelUnavailable,
+    NoRoom,
     ReplyInvalid,
     ServerBusy,
 )
@@ -39,7 +39,16 @@ _OUTAGES = frozenset({429, 502, 503, 504})
 # What a 500 says when the server's own reading of the model's tool call failed.
 _UNREADABLE_CALL = re.compile(r"(parsing|parse|unmarshal\w*).{0,20}tool.?call|invalid tool.?call", re.IGNORECASE)
 _NO_TOOLS = re.compile(r"does not support tools|requires? --jinja|requires --enable-auto-tool-choice", re.IGNORECASE)
-_NO_ROOM = re.compile(r"exceeds? the available context|maximum context length|exceed_context_size", re.IGNORECASE)
+# llama-server, vLLM (three wordings), Ollama (two), and what prompt_cut.py says of a prompt that was cut.
+_NO_ROOM = re.compile(
+    r"exceeds? the available context|maximum context length|exceed_context_size|longer than the maximum model length|"
+    r"input length exceeds|prompt too long|read only [\d,]+ tokens of a prompt",
+    re.IGNORECASE,
+)
+_TOLD_WINDOW = re.compile(
+    r"(?:available context size \(|maximum context length is |maximum model length of |read only )([\d,]+)",
+    re.IGNORECASE,
+)
 _LOADING = re.compile(r"loading model|model is loading", re.IGNORECASE)
 _TOO_LARGE = re.compile(r"requires? more (system )?memory", re.IGNORECASE)
 # What a server says that could not load a model, or lost it for want of memory. Sources: Ollama's llm/server.go
@@ -247,7 +256,9 @@ def _judge_refusal(err: Refused, url: str, model: str, replaying: bool, kind: Se
     if _NO_ROOM.search(err.text):
         hint = "Start the server with a larger window, or set models.num_ctx to the one it has."
         text = f"the request does not fit the server's window: {err.text}."
-        return Verdict(LimitReached(text, hint=hint), "never")
+        told = _TOLD_WINDOW.search(err.text)
+        window = int(told[1].replace(",", "")) if told else 0
+        return Verdict(NoRoom(text, window=window, hint=hint), "never")
     if err.status == 200:
         text = f"model {model!r} failed while it was answering: {err.text}."
         return Verdict(ModelUnavailable(text, hint=_LOOK), "few")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from types import TracebackType
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, TypedDict, Unpack, cast
 
 from .answers import Answer, Answers, Call, ChatRequest, Fault, Reply, cut_pieces, reply_parts, spoiled_pieces
 from .roles import RoleGrammar, role_fault
@@ -28,6 +28,27 @@ ERROR_TEXTS = {
 }
 
 
+class ServerOptions(TypedDict, total=False):
+    """What every server may be made with.
+
+    Attributes:
+        models: names it says it has, at first "scripted:latest"; a chat with any other is answered 404.
+        context_length: the window it reports, at first 32,768.
+        grammar: the order of roles that its chat template insists on; a request that breaks it is refused.
+        strict: refuse a schema together with tools, which real servers accept and then answer with no calls; at first
+            True.
+        preflight: the answer to requests for one token, which no run makes but to see whether a model works.
+        busy: so many of the first requests, whatever they ask, are told that it is loading its model.
+    """
+
+    models: Sequence[str]
+    context_length: int
+    grammar: RoleGrammar
+    strict: bool
+    preflight: Answer | Answers | None
+    busy: int
+
+
 class LoopbackServer:
     """A server on 127.0.0.1 at a free port, running between `with` and the end of its block.
 
@@ -35,12 +56,6 @@ class LoopbackServer:
 
     Args:
         answers: gives the answer to each accepted chat request; called from the server's threads.
-        models: names it says it has; a chat with any other is answered 404.
-        context_length: the window it reports.
-        grammar: the order of roles that its chat template insists on; a request that breaks it is refused.
-        strict: refuse a schema together with tools, which real servers accept and then answer with no calls.
-        preflight: the answer to requests for one token, which no run makes but to see whether a model works.
-        busy: so many of the first requests, whatever they ask, are told that it is loading its model.
 
     Attributes:
         requests: accepted chat requests, in order of arrival, in the form of Ollama's wire whatever came.
@@ -52,19 +67,9 @@ class LoopbackServer:
 
     handler: ClassVar[type[LoopbackHandler]]
 
-    def __init__(
-        self,
-        answers: Answers,
-        *,
-        models: Sequence[str] = ("scripted:latest",),
-        context_length: int = 32768,
-        grammar: RoleGrammar = "",
-        strict: bool = True,
-        preflight: Answer | Answers | None = None,
-        busy: int = 0,
-    ) -> None:
-        self.models = tuple(models)
-        self.context_length = context_length
+    def __init__(self, answers: Answers, **options: Unpack[ServerOptions]) -> None:
+        self.models = tuple(options.get("models", ("scripted:latest",)))
+        self.context_length = options.get("context_length", 32768)
         self.requests: list[ChatRequest] = []
         self.refused: list[str] = []
         self.preloads: list[dict[str, Any]] = []
@@ -72,10 +77,10 @@ class LoopbackServer:
         self.disconnects = 0
         self.stopping = threading.Event()
         self._answers = answers
-        self._grammar = grammar
-        self._strict = strict
-        self._preflight = preflight or Reply("Hi")
-        self._busy = busy
+        self._grammar: RoleGrammar = options.get("grammar", "")
+        self._strict = options.get("strict", True)
+        self._preflight = options.get("preflight") or Reply("Hi")
+        self._busy = options.get("busy", 0)
         self._lock = threading.Lock()
         self._http: _Http | None = None
         self._port = 0
@@ -190,7 +195,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         """Answer a GET by its path."""
         raise NotImplementedError
 
-    def answer_post(self) -> None:
+    def answer_post(self, body: dict[str, Any]) -> None:
         """Answer a POST by its path and its body."""
         raise NotImplementedError
 
@@ -199,8 +204,8 @@ class LoopbackHandler(BaseHTTPRequestHandler):
             self.answer_get()
 
     def do_POST(self) -> None:
-        if not self._busy():
-            self.answer_post()
+        if not self._busy() and (body := self._read_body()) is not None:
+            self.answer_post(body)
 
     def _busy(self) -> bool:
         """Return whether the server has no time, which is answered."""
@@ -213,7 +218,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.send_body(200, b"", "text/plain")
 
-    def read_body(self) -> dict[str, Any] | None:
+    def _read_body(self) -> dict[str, Any] | None:
         """Return the request's JSON object; None = it was none, and is answered."""
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from .answers import (
     Answer,
@@ -21,8 +21,7 @@ from .answers import (
     merge_parts,
     scripted,
 )
-from .loopback import LoopbackHandler, LoopbackServer
-from .roles import RoleGrammar
+from .loopback import LoopbackHandler, LoopbackServer, ServerOptions
 
 __all__ = ["Answer", "Answers", "Call", "ChatRequest", "Fault", "OllamaServer", "RawReply", "Reply", "scripted"]
 
@@ -46,10 +45,7 @@ class _Handler(LoopbackHandler):
         else:
             self.send_body(404, b"404 page not found", "text/plain")
 
-    def answer_post(self) -> None:
-        body = self.read_body()
-        if body is None:
-            return
+    def answer_post(self, body: dict[str, Any]) -> None:
         name = body.get("model") or body.get("name")
         if self.path == "/api/pull":
             self._pull(str(name))
@@ -105,26 +101,13 @@ class OllamaServer(LoopbackServer):
         self,
         answers: Answers,
         *,
-        models: Sequence[str] = ("scripted:latest",),
-        context_length: int = 32768,
         capabilities: Sequence[str] = ("completion", "tools"),
         version: str = "0.12.0",
-        grammar: RoleGrammar = "",
-        strict: bool = True,
-        preflight: Answer | Answers | None = None,
-        busy: int = 0,
         memory: tuple[int, int] = (0, 0),
         pull: Sequence[Mapping[str, Any]] = _PULLED,
+        **options: Unpack[ServerOptions],
     ) -> None:
-        super().__init__(
-            answers,
-            models=models,
-            context_length=context_length,
-            grammar=grammar,
-            strict=strict,
-            preflight=preflight,
-            busy=busy,
-        )
+        super().__init__(answers, **options)
         self.capabilities = tuple(capabilities)
         self.version = version
         self.memory = memory

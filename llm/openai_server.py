@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
-from .answers import Answer, Answers, ChatRequest, merge_parts
-from .loopback import LoopbackHandler, LoopbackServer
+from .answers import Answers, ChatRequest, merge_parts
+from .loopback import LoopbackHandler, LoopbackServer, ServerOptions
 from .openai_wire import as_ollama
-from .roles import RoleGrammar
 from .servers import ServerKind
 
 _REASONS = {"stop": "stop", "length": "length"}
@@ -34,15 +33,14 @@ class _Handler(LoopbackHandler):
         else:
             self.send_error_text(404, "File Not Found")
 
-    def answer_post(self) -> None:
-        body = self.read_body()
-        if body is None:
-            return
+    def answer_post(self, body: dict[str, Any]) -> None:
         owner: OpenAIServer = self.owner
         if owner.api_key and self.headers.get("authorization") != f"Bearer {owner.api_key}":
             self.send_error_text(401, "Invalid API Key")
         elif self.path == "/tokenize" and owner.kind in ("llama.cpp", "vllm"):
             self._tokenize(body)
+        elif self.path == "/apply-template" and owner.kind == "llama.cpp":
+            self.send_json(200, {"prompt": prompt_text(body)})
         elif self.path != "/v1/chat/completions":
             self.send_error_text(404, "File Not Found")
         elif not owner.has_model(body.get("model")):
@@ -109,10 +107,21 @@ class _Handler(LoopbackHandler):
         return counts
 
     def _tokenize(self, body: Mapping[str, Any]) -> None:
-        # Words and single marks: a tokenizer that a test can follow by hand.
-        tokens = re.findall(r"\w+|[^\w\s]", str(body.get("content") or body.get("prompt") or ""))
-        numbers = list(range(len(tokens)))
+        text = str(body.get("content") or body.get("prompt") or "")
+        numbers = list(range(count_words(prompt_text(body) if body.get("messages") else text)))
+        self.owner.note_tokenized()
         self.send_json(200, {"tokens": numbers, "count": len(numbers), "max_model_len": self.owner.context_length})
+
+
+def prompt_text(body: Mapping[str, Any]) -> str:
+    """Return the prompt of a chat request: its tools, then a line a message."""
+    parts = [*(body.get("tools") or ()), *(body.get("messages") or ())]
+    return "\n".join(json.dumps(part, ensure_ascii=False) for part in parts)
+
+
+def count_words(text: str) -> int:
+    """Return the words and single marks of a text: a tokenizer that a test can follow by hand."""
+    return len(re.findall(r"\w+|[^\w\s]", text))
 
 
 class OpenAIServer(LoopbackServer):
@@ -126,6 +135,7 @@ class OpenAIServer(LoopbackServer):
 
     Attributes:
         bodies: chat requests as they came, those for one token included.
+        tokenized: how often the tokenizer was asked.
     """
 
     handler = _Handler
@@ -135,36 +145,28 @@ class OpenAIServer(LoopbackServer):
         answers: Answers,
         *,
         kind: ServerKind = "llama.cpp",
-        models: Sequence[str] = ("scripted:latest",),
-        context_length: int = 32768,
-        grammar: RoleGrammar = "",
-        strict: bool = True,
-        preflight: Answer | Answers | None = None,
-        busy: int = 0,
         version: str = "b7000",
         caps: Mapping[str, bool] | None = None,
         api_key: str = "",
         reports_usage: bool = True,
+        **options: Unpack[ServerOptions],
     ) -> None:
-        super().__init__(
-            answers,
-            models=models,
-            context_length=context_length,
-            grammar=grammar,
-            strict=strict,
-            preflight=preflight,
-            busy=busy,
-        )
+        super().__init__(answers, **options)
         self.kind: ServerKind = kind
         self.version = version
         self.caps = caps
         self.api_key = api_key
         self.reports_usage = reports_usage
         self.bodies: list[dict[str, Any]] = []
+        self.tokenized = 0
 
     def note_body(self, body: dict[str, Any]) -> None:
         with self._lock:
             self.bodies.append(body)
+
+    def note_tokenized(self) -> None:
+        with self._lock:
+            self.tokenized += 1
 
     def call_id_fault(self, body: Mapping[str, Any]) -> str:
         """Return what a template of Mistral says of the names of calls, "" = nothing."""

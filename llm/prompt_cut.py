@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from ..core.errors import LimitReached
+from ..core.errors import NoRoom
 from ..core.messages import Message, ModelRequest, ToolDef
 from .faults import BrokenStream, Refused, Silence
 from .tokens import EstimatingCounter, count_request
@@ -60,7 +60,7 @@ class CutWatch:
             count_again: asks the server about a request and returns its count.
 
         Raises:
-            LimitReached: the server read only a part; the reply is worth nothing.
+            NoRoom: the server read only a part; the reply is worth nothing.
         """
         if not counted or self._leaves_out_cached:
             return
@@ -88,11 +88,12 @@ class CutWatch:
         grown = count_request(request.messages[known:], (), EstimatingCounter())
         return max(least, (before.tokens + grown * _LEAST_OF_ESTIMATE) * _LEAST_OF_COUNTED)
 
-    def _cut(self, request: ModelRequest, counted: int) -> LimitReached:
-        return LimitReached(
+    def _cut(self, request: ModelRequest, counted: int) -> NoRoom:
+        return NoRoom(
             f"the server read only {counted:,} tokens of a prompt of about {_estimate(request):,}: it cut "
             "the rest off without a word, so its window is smaller than the "
             f"{self._window:,} tokens that were asked for.",
+            window=counted,
             hint="Resume with the window that it has (-c models.num_ctx=N), or start the server with a larger one.",
         )
 

@@ -27,13 +27,14 @@ from .ask_model import AskModel
 from .changed import changed_contents
 from .compacting import Compacting
 from .deps import NodeDeps
-from .first_messages import first_messages
+from .first_messages import first_messages, too_large
 from .opening import FIRST, Opening
 from .repeats import STOP_AT, times_in_a_row
 from .tool_round import ToolRound, call_summary, output_pointer
 from .window import (
     Granted,
     Measured,
+    Ratio,
     fitted_cap,
     learned_ratio,
     prompt_tokens,
@@ -102,6 +103,18 @@ class AgentLoop:
         return self._opening
 
     async def begin(self, state: AgentState) -> AgentState:
+        """Return the state that the visit begins with.
+
+        Raises:
+            TaskTooLarge: the task leaves no room to work on it.
+        """
+        begun = await self._begun()
+        first = [Message.from_dict(message) for message in begun["messages"]]
+        if err := too_large(self._task, self._deps, first, len(self._definitions)):
+            raise err
+        return begun
+
+    async def _begun(self) -> AgentState:
         task, deps = self._task, self._deps
         deps.events.progress(task.label, "retrieving")
         first, before = await asyncio.gather(
@@ -112,15 +125,15 @@ class AgentLoop:
             "messages": [message.to_dict() for message in first],
             "turn": 0,
             "faults": 0,
-            "ratio": deps.counts.ratio(task.model),
+            "ratio": Ratio(deps.counts.ratio(task.model), self._model.name).to_dict(),
             "files_before": before,
             # Without tools there is nothing to do before the answer, so it is held to its schema at once.
             "structuring": task.schema is not None and not self._definitions,
         }
 
     async def first_request(self) -> ModelRequest:
-        """Return what the visit asks its model first; nothing is asked or kept."""
-        state: AgentState = {**FIRST, **await self.begin(FIRST)}
+        """Return what the visit asks its model first, also for a task that is too large; nothing is asked or kept."""
+        state: AgentState = {**FIRST, **await self._begun()}
         return self._request(state, view_of(state))
 
     def _take_names(self, key: CallKey) -> None:
@@ -206,10 +219,10 @@ class AgentLoop:
     ) -> None:
         """Let the next requests be counted by what the server counted for this one."""
         update["measured"] = Measured(counted, len(request.messages), model).to_dict()
-        ratio = state.get("ratio", 1.0)
+        ratio = self._ratio(state)
         learned = learned_ratio(request, self._deps.assembler.counter, counted, ratio)
         if learned > ratio:
-            update["ratio"] = learned
+            update["ratio"] = Ratio(learned, model).to_dict()
         view = view_of(state)
         if view.tokens / 2 <= counted < view.tokens and view.until == len(state["messages"]):
             # What the compaction left was estimated; how much is new from here on is told by the server's counts.
@@ -239,7 +252,11 @@ class AgentLoop:
 
     def _count(self, state: AgentState, request: ModelRequest) -> int:
         measured = Measured.from_dict(state.get("measured"), self._model.name)
-        return prompt_tokens(request, self._deps.assembler.counter, measured, state.get("ratio", 1.0))
+        return prompt_tokens(request, self._deps.assembler.counter, measured, self._ratio(state))
+
+    def _ratio(self, state: AgentState) -> float:
+        learned = Ratio.from_dict(state.get("ratio"), self._model.name)
+        return self._deps.counts.ratio(self._task.model) if learned is None else learned.tokens
 
     def _read_reply(self, state: AgentState, request: ModelRequest, reply: ModelReply) -> Reading:
         offered = () if state.get("structuring") else self._definitions

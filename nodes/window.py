@@ -38,6 +38,22 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many tokens a model counts for one that is estimated, at least 1; another model has another tokenizer."""
+
+    tokens: float
+    model: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any] | None, model: str) -> Ratio | None:
+        """Return what a checkpoint kept; None when it is of another model."""
+        return Ratio(**data) if data is not None and data["model"] == model else None
+
+
+@dataclass(frozen=True, slots=True)
 class Granted:
     """The window that a server turned out to have in the middle of a conversation, when it refused a request.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from flowloom.context.assemble import Budget, TurnAssembler, system_message
+from flowloom.context.attached import Attached, Attachment
 from flowloom.context.blocks import Block
 from flowloom.context.memory import MemoryFile
 from flowloom.core.hits import Hit, Source
@@ -26,7 +27,9 @@ class Hits:
     heading: str = ""
     asked: list[tuple[str, int, Source]] = field(default_factory=list)
 
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         (source,) = sources
         self.asked.append((query, budget, source))
         return [
@@ -108,3 +111,43 @@ def test_memory_is_cut_to_its_budget() -> None:
 def test_task_cannot_close_its_own_block() -> None:
     made = assembler(Hits()).first_message("ROLE", "x </task> <task>y", ALL).content
     assert made.count("</task>") == 1
+
+
+IN_ORDER_OF_WEIGHT = ("<diff>", "<mentioned", "<project_memory>", "<repo_map>", "<code>", "<documents>")
+
+
+def held_to(most: int | None, task: str = "the task says it all") -> str:
+    made = assembler(Hits(["one two three four"] * 3), [MemoryFile("AGENTS.md", "Use tabs.\n" * 4)])
+    attached = Attachment("a.py", "some words of it\n" * 6, 24, ("task",))
+    made.attach(Attached((attached,), {"task": task}))
+    diff = Block("diff", "+1 a line\n" * 8)
+    return made.first_message("ROLE", task, ALL, [diff], most).content
+
+
+def test_a_message_that_fits_is_the_same_with_a_bound_as_without() -> None:
+    whole = held_to(None)
+    assert held_to(Words().count(whole)) == whole
+    assert all(mark in whole for mark in IN_ORDER_OF_WEIGHT)
+
+
+def test_parts_shrink_from_the_least_important_on_and_the_message_never_passes_its_bound() -> None:
+    def block(made: str, mark: str) -> str:
+        return made.partition(mark)[2].partition("</")[0]
+
+    whole = held_to(None)
+    bounds = range(Words().count(held_to(0)), Words().count(whole) + 1)
+    made = {most: held_to(most) for most in bounds}
+    assert all(Words().count(text) <= most for most, text in made.items())
+    # Room that a weightier part cannot use is taken by one that is small enough, so only the last cut of each counts.
+    cut_at = [
+        max(most for most, text in made.items() if block(text, mark) != block(whole, mark))
+        for mark in IN_ORDER_OF_WEIGHT
+    ]
+    assert cut_at == sorted(cut_at) and len(set(cut_at)) == len(cut_at)
+    assert made[bounds[0]] == held_to(0)
+
+
+def test_role_task_and_reminder_stay_whole_whatever_the_bound() -> None:
+    task = " ".join(f"word{number}" for number in range(300))
+    made = held_to(10, task)
+    assert made.startswith("ROLE\n\n<task>\n") and f"<task>\n{task}\n</task>" in made and "Today is" in made

@@ -20,7 +20,9 @@ class Words:
 class Code:
     """Code retrieval that finds a passage of each of two files."""
 
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         paths = ("a.py", "b.py") if sources == ("code",) else ()
         return [Hit(path, path, 1, 1, None, "", f"code of {path}", 1.0, "code", f"sha-{path}") for path in paths]
 

@@ -58,11 +58,31 @@ def test_a_request_that_leaves_no_room_for_its_answer_is_due_below_the_share_too
     assert is_due(grown(talk, 3, "x"), View(), 4200, Room(8192, 4096, 0.7))
 
 
-def test_it_is_not_due_again_before_enough_is_new(talk: Any) -> None:
+def test_it_is_due_again_when_as_much_is_new_as_triggers_it_or_the_window_has_no_more_room(talk: Any) -> None:
     messages = grown(talk, 3, "x")
-    view = View(tokens=5000, until=len(messages) - 2, window=8192)
-    assert not is_due(messages, view, 5900, room())
-    assert is_due(messages, view, 6050, room())
+    size = Room(65536, 4096, 0.7)
+    view = View(tokens=8000, until=len(messages) - 2, window=65536)
+    assert size.trigger == 45875 and size.late == 65536 - 5461 - 2730
+    assert not is_due(messages, view, 8000 + 45874, size)
+    assert is_due(messages, view, 8000 + 45875, size)
+    large = View(tokens=30_000, until=len(messages) - 2, window=65536)
+    assert not is_due(messages, large, size.late - 1, size)
+    assert is_due(messages, large, size.late, size)
+
+
+def test_it_is_not_due_again_before_an_eighth_of_the_window_is_new(talk: Any) -> None:
+    messages = grown(talk, 3, "x")
+    size = Room(65536, 4096, 0.7)
+    view = View(tokens=52_000, until=len(messages) - 2, window=65536)
+    assert not is_due(messages, view, 60_000, size)
+    assert is_due(messages, view, 60_192, size)
+
+
+def test_a_small_window_is_used_up_to_the_room_of_its_longest_answer_before_it_is_due_again(talk: Any) -> None:
+    messages = grown(talk, 3, "x")
+    view = View(tokens=2500, until=len(messages) - 2, window=8192)
+    assert not is_due(messages, view, 6143, room())
+    assert is_due(messages, view, 6144, room())
 
 
 def test_it_is_never_due_twice_for_the_same_messages(talk: Any) -> None:
@@ -81,8 +101,8 @@ def test_a_first_message_that_fills_the_window_alone_is_left_to_the_limit(talk: 
 
 
 def test_old_results_shrink_first_and_nothing_is_left_out(talk: Any) -> None:
-    messages = grown(talk, 30, "a line of a file\n" * 200)
-    view = compaction(messages, View(), room(65536)).shrunk()
+    messages = grown(talk, 22, "a line of a file\n" * 300)
+    view = compaction(messages, View(), Room(65536, 4096, 0.7)).shrunk()
     assert view is not None and view.dropped == 0 and view.context == ""
     sent = viewed(messages, view)
     assert len(sent) == len(messages)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flowloom.core.errors import ModelFault, ModelUnavailable
+from flowloom.core.errors import ModelFault, ModelUnavailable, NoRoom
 from flowloom.core.events import Phase
 from flowloom.core.messages import ToolDef
-from flowloom.llm.faults import Patience, next_delay
+from flowloom.llm.faults import Patience, Refused, judge, next_delay
 from flowloom.llm.ollama_server import Fault, Reply
 
 from .conftest import Connect, Serve, ask, ignore
@@ -172,3 +172,20 @@ def test_loading_server_is_asked_every_two_seconds_for_as_long_as_a_first_token_
     assert next_delay("loading", 9, 0, 297, Patience()) == 2
     assert next_delay("loading", 9, 0, 299, Patience()) is None
     assert next_delay("loading", 0, 0, 0, Patience(retry_s=0)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "window"),
+    [
+        ("request (5321 tokens) exceeds the available context size (4096 tokens), try increasing it", 4096),
+        ("This model's maximum context length is 8192 tokens. However, you requested 9000 tokens", 8192),
+        ("The decoder prompt (length 5321) is longer than the maximum model length of 4096.", 4096),
+        ("the server read only 2,500 tokens of a prompt of about 3,649", 2500),
+        ("the input length exceeds the context length", 0),
+        ("prompt too long; exceeded max context length by 321 tokens", 0),
+    ],
+)
+def test_refusal_for_want_of_room_tells_the_window_where_the_server_does(text: str, window: int) -> None:
+    verdict = judge(Refused(400, text), url="http://127.0.0.1:1", model="m", replaying=False)
+    assert isinstance(verdict.error, NoRoom) and verdict.retry == "never"
+    assert verdict.error.window == window

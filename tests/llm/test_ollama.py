@@ -120,6 +120,7 @@ async def test_request_has_the_documented_fields_and_no_others(serve: Serve, con
         ],
         "tools": [{"type": "function", "function": function}],
         "stream": True,
+        "truncate": False,
         "options": {"num_ctx": 8192, "num_predict": 77, "temperature": 0.0},
         "keep_alive": "5m",
     }

@@ -109,16 +109,16 @@ async def test_speed_is_measured_by_a_longer_request(serve: Serve) -> None:
 async def test_estimate_is_compared_with_the_servers_tokenizer(serve_openai: ServeOpenAI, kind: str) -> None:
     server = serve_openai([Reply("x")], kind=kind)
     info = await probe_server(server.url)
-    found = await measure_speed(info, await look(server))
-    # The scripted tokenizer counts words and marks.
-    assert found.token_ratio is not None and 0.1 < found.token_ratio < 1
+    # The scripted tokenizer counts words and marks. Asking it costs no reply, so a run does it too.
+    for found in (looked := await look(server), await measure_speed(info, looked)):
+        assert found.token_ratio is not None and 0.1 < found.token_ratio < 1
 
 
 async def test_estimate_is_compared_with_the_count_of_the_prompt_elsewhere(serve: Serve) -> None:
     server = serve([Reply("x", prompt_tokens=5000)])
     found = await measure_speed(await probe_server(server.url), await look(server))
     assert found.token_ratio is not None and found.token_ratio > 1
-    assert "tokens where 1 is estimated" in found.notices()[0]
+    assert found.notices() == []
 
 
 def info(digest: str = "abc", version: str = "1") -> ServerInfo:

@@ -270,3 +270,29 @@ async def test_every_request_but_the_first_and_those_after_a_compaction_tells_th
     assert await run.node(READER) == "done"
     kept = [event.data["kept"] for event in run.events if event.type == "model_call"]
     assert set(kept) == {None, 1.0} and kept.count(None) == 1 + len(told(run)) > 1
+
+
+def works(number: int) -> Answer:
+    """Return a coder's turn: it reads, edits, runs and looks for things in turn, thirty times in all."""
+    path, at = f"m{number // 4}.py", number // 4
+    edit = {"path": path, "old_text": f"value_1 = compute_{at}(1)", "new_text": f"value_1 = {number}"}
+    calls = [
+        Call("read_file", {"path": path}),
+        Call("edit_file", edit),
+        Call("bash", {"command": f"echo {number}"}),
+        Call("grep", {"pattern": f"value_{number}"}),
+    ]
+    return Reply(f"I go on with {number}.", [calls[number % 4]]) if number < 30 else Reply("done")
+
+
+@pytest.mark.parametrize("window", [8192, 32768])
+async def test_thirty_turns_of_a_coder_keep_every_byte_of_the_request_before(bench: Any, window: int) -> None:
+    run = bench(serve=agent(works), limits=AgentLimits(model_calls=100))
+    run.chat = OllamaChat(url=run.server.url, model="scripted", window=window)
+    write_modules(run, 8)
+    assert (await run.node("type: coder, prompt: Mend all of it"))["files"] == [f"m{at}.py" for at in range(8)]
+    requests = [canonical(request.body) for request in run.server.requests if not asks_for_summary(request)]
+    lost = sum(not new.startswith(old) for old, new in pairwise(requests))
+    assert len(requests) == 31 and lost == len(told(run)) == {8192: 2, 32768: 0}[window]
+    kept = [event.data["kept"] for event in run.events if event.type == "model_call"]
+    assert set(kept) == {None, 1.0} and kept.count(None) == 1 + len(told(run))

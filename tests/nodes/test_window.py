@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from flowloom.context.assemble import Budget
-from flowloom.core.errors import LimitReached
+from flowloom.core.errors import LimitReached, NoRoom
 from flowloom.core.messages import CallKey, Message, ModelRequest
 from flowloom.llm.answers import Reply
 from flowloom.llm.tokens import EstimatingCounter, count_request
 from flowloom.nodes.agent_task import TaskTooLarge
-from flowloom.nodes.window import Measured, fitted_cap, prompt_tokens, require_room, share_in
+from flowloom.nodes.window import Granted, Measured, fitted_cap, prompt_tokens, require_room, share_in, window_of
 
 COUNTER = EstimatingCounter()
 
@@ -88,3 +88,17 @@ async def test_a_sub_agents_task_that_is_too_large_is_told_to_its_parent(bench: 
     run = bench(script.call("spawn_agent", task=words), Reply("done"))
     assert await run.node("type: agent, prompt: Look, tools: [read_file, spawn_agent]") == "done"
     assert "came to nothing" in run.results()[0] and "may have 3,276" in run.results()[0]
+
+
+@pytest.mark.parametrize(("said", "found"), [(0, 5999), (4000, 4000), (7000, 5999)])
+def test_a_refused_request_tells_that_the_window_is_smaller_than_it(bench: Any, said: int, found: int) -> None:
+    model = bench().chat
+    granted = Granted.after(NoRoom("no", window=said), model, 6000).to_dict()
+    assert window_of(model, granted) == found and window_of(model, None) == 8192
+
+
+def test_a_window_that_was_found_counts_for_the_model_and_the_window_that_it_was_to_have_alone(bench: Any) -> None:
+    model = bench().chat
+    granted = Granted.after(NoRoom("no"), model, 6000).to_dict()
+    assert window_of(model, {**granted, "model": "another"}) == 8192
+    assert window_of(model, {**granted, "instead_of": 16384}) == 8192
