@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from threading import RLock
+from typing import Any, TextIO
 
 from ..core.events import EventRecord, Phase
+from .amounts import counted, duration, short_number
+from .board import NodeBoard
+from .live import LiveArea
 from .model_text import call_text, changed_course_text, cost_text, models_text, note_text
 from .printing import node_name, one_line, visible
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
 
 
 @dataclass(slots=True)
@@ -30,10 +30,11 @@ class _Node:
 
 
 class ProgressView:
-    """Shows a run on stderr: a permanent line when a node or a tool ends, and on a terminal one line of what goes on.
+    """Shows a run on stderr: a permanent line when a node or a tool ends, and on a terminal what goes on.
 
     Args:
         live: True on a terminal that can move its cursor.
+        board: True where that shows the nodes as well.
         color: False for NO_COLOR, TERM=dumb and --no-color.
         quiet: print questions only.
         verbose: print model calls and skipped nodes as well.
@@ -46,6 +47,7 @@ class ProgressView:
         stream: TextIO,
         *,
         live: bool = False,
+        board: bool = False,
         color: bool = False,
         quiet: bool = False,
         verbose: bool = False,
@@ -67,11 +69,16 @@ class ProgressView:
         self._phase_began = self._began
         self._amount = 0
         self._failure = ""
-        self._line = _LiveLine(stream, color, self._now) if live and not quiet else None
+        self._board = NodeBoard(clock)
+        self._held: list[tuple[str, str]] | None = None
+        self._lock = RLock()
+        above = self._board.lines if board else None
+        self._line = LiveArea(stream, color, self._now, above) if live and not quiet else None
 
     def record(self, record: EventRecord) -> None:
         """Show one stored event."""
         self._count(record)
+        self._board.record(record)
         line = self._text(record)
         # Why a run failed is said at its end; with -q that is enough.
         if line and (not self._quiet or record.type == "question"):
@@ -79,6 +86,8 @@ class ProgressView:
         if record.type in {"question", "run_end"}:
             # A question is read from the same terminal; the next phase shows the line again.
             self.close()
+        elif record.node:
+            self._show()
 
     def progress(self, node: str, phase: Phase, amount: int = 0) -> None:
         """Show what a node does now; `amount` counts pieces of output."""
@@ -86,8 +95,7 @@ class ProgressView:
             self._phase = (node, phase)
             self._phase_began = self._clock()
         self._amount = amount
-        if self._line is not None:
-            self._line.show()
+        self._show()
 
     def notice(self, text: str) -> None:
         """Show one line that belongs to no run."""
@@ -95,15 +103,38 @@ class ProgressView:
             self._print(text, "yellow")
 
     def close(self) -> None:
-        """Take the live line away; permanent lines stay. It comes back with the next phase."""
-        if self._line is not None:
-            self._line.hide()
+        """Take the live part away; permanent lines stay. It comes back with the next phase."""
+        with self._lock:
+            if self._line is not None:
+                self._line.hide()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to somebody who asks there: whatever threads tell meanwhile is shown afterwards."""
+        with self._lock:
+            self.close()
+            self._held = []
+        try:
+            yield
+        finally:
+            with self._lock:
+                held, self._held = self._held, None
+                for text, style in held or ():
+                    self._print(text, style)
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._line is not None and self._held is None:
+                self._line.show()
 
     def _print(self, text: str, style: str) -> None:
-        if self._line is not None:
-            self._line.print(visible(text), style)
-        else:
-            print(visible(text), file=self._stream, flush=True)
+        with self._lock:
+            if self._held is not None:
+                self._held.append((text, style))
+            elif self._line is not None:
+                self._line.print(visible(text), style)
+            else:
+                print(visible(text), file=self._stream, flush=True)
 
     def _count(self, record: EventRecord) -> None:
         if record.type == "tool_start":
@@ -206,59 +237,6 @@ _STYLES = {
 }
 
 
-class _LiveLine:
-    """One line at the bottom of the terminal that is drawn again and again, with permanent lines above it."""
-
-    def __init__(self, stream: TextIO, color: bool, text: Callable[[], str]) -> None:
-        self._stream = stream
-        self._color = color
-        self._text = text
-        self._console: Console | None = None
-        self._live: Live | None = None
-
-    def show(self) -> None:
-        if self._live is not None:
-            return
-        from rich.live import Live
-
-        # A thread of rich draws it, so that the seconds go on while a model is silent.
-        self._live = Live(
-            get_renderable=self._drawn,
-            console=self._opened(),
-            refresh_per_second=4,
-            transient=True,
-            redirect_stdout=False,
-        )
-        self._live.start()
-
-    def hide(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def print(self, text: str, style: str) -> None:
-        self._opened().print(self._styled(text, style), soft_wrap=True)
-
-    def _drawn(self) -> Text:
-        from rich.text import Text
-
-        return Text(self._text(), style="cyan", no_wrap=True, overflow="ellipsis")
-
-    def _styled(self, text: str, style: str) -> Text:
-        from rich.text import Text
-
-        return Text(text, style=style)
-
-    def _opened(self) -> Console:
-        if self._console is None:
-            from rich.console import Console
-
-            self._console = Console(
-                file=self._stream, force_terminal=True, no_color=not self._color, highlight=False, markup=False
-            )
-        return self._console
-
-
 class JsonlView:
     """Prints every event of a run as one line of JSON; what belongs to no run goes to stderr."""
 
@@ -278,6 +256,11 @@ class JsonlView:
         """Show one line that belongs to no run."""
         if not self._quiet:
             print(visible(text), file=self._stderr, flush=True)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do nothing: the lines go to stdout, and questions do not."""
+        yield
 
     def close(self) -> None:
         """Do nothing; every line is out already."""
@@ -358,27 +341,6 @@ def _file_counts(section: str) -> tuple[str, str, str]:
     content = body.split("\n")[1:]  # the rest of the first "@@" line is no content
     came, went = (sum(line.startswith(mark) for line in content) for mark in "+-")
     return sign, name, f"+{came} -{went}"
-
-
-def counted(count: int, word: str) -> str:
-    """Return a number with its word in the singular or plural."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
-def short_number(number: int) -> str:
-    """Return a count in at most five characters or so: 950, 12.3k, 4.5M."""
-    if number < 1_000:
-        return str(number)
-    return f"{number / 1_000:.1f}k" if number < 999_950 else f"{number / 1_000_000:.1f}M"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in seconds, minutes or hours, rounded to the second."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _question_text(data: Mapping[str, Any], name: str) -> str:

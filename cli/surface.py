@@ -44,9 +44,11 @@ def make_view(options: CliOptions, output: str) -> ProgressView | JsonlView:
     """Return JSON lines on stdout for `-o jsonl`, else progress on stderr."""
     if output == "jsonl":
         return JsonlView(sys.stdout, sys.stderr, quiet=options.quiet)
+    live = sys.stderr.isatty() and options.env.get("TERM") != "dumb"
     return ProgressView(
         sys.stderr,
-        live=sys.stderr.isatty() and options.env.get("TERM") != "dumb",
+        live=live,
+        board=live and options.color,
         color=options.color,
         quiet=options.quiet,
         verbose=options.verbose,
@@ -65,9 +67,9 @@ def answerer(
 
     def answer(question: Question) -> Answer | None:
         if options.input_allowed:
-            view.close()
-            notify(call, f"{question.node} waits for an answer", sys.stderr)
-            return _asked(options, question)
+            with view.paused():
+                notify(call, f"{question.node} waits for an answer", sys.stderr)
+                return _asked(options, question)
         return None if question.headless is None else Answer(question.headless, by="headless")
 
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,23 @@ if TYPE_CHECKING:
 
 
 class _EventTime:
-    """The clock of a view on events of any age: the seconds of the event that is shown."""
+    """The clock of a view on events of any age: the seconds of the event that is shown, or the present's when there
+    is none newer."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self._caught_up = False
 
     def __call__(self) -> float:
-        return self.now
+        return max(self.now, time.time()) if self._caught_up else self.now
 
     def move(self, event: EventRecord) -> None:
         self.now = datetime.fromisoformat(event.at).timestamp()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for further events: those there are were shown, so that time goes on by itself from here."""
+        self._caught_up = True
+        time.sleep(seconds)
 
 
 def show_events(store: RunStore, run_id: str, options: CliOptions) -> None:
@@ -41,10 +49,20 @@ def show_events(store: RunStore, run_id: str, options: CliOptions) -> None:
         print(visible("\n".join(lines)), flush=True)
     view: ProgressView | JsonlView | None = JsonlView(sys.stdout, sys.stderr) if options.json else None
     try:
-        for event in follow(store, run_id):
+        for event in follow(store, run_id, pause=clock.wait):
             clock.move(event)
-            view = view or ProgressView(sys.stdout, verbose=options.verbose, clock=clock)
+            view = view or _progress(options, clock)
             view.record(event)
     except KeyboardInterrupt:
         # The run is another process's; nothing of it was stopped.
         return
+    finally:
+        if view is not None:
+            view.close()
+
+
+def _progress(options: CliOptions, clock: _EventTime) -> ProgressView:
+    live = sys.stdout.isatty() and options.env.get("TERM") != "dumb" and options.color and not options.quiet
+    return ProgressView(
+        sys.stdout, live=live, board=live, color=options.color and live, verbose=options.verbose, clock=clock
+    )

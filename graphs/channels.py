@@ -77,9 +77,9 @@ def schema_of(spec: GraphSpec) -> Any:
     input: the graph's inputs. path: prefix of its nodes' paths, "" at the top.
     visits: visits by node, the last one's number; with branches also how often each join was looked at.
     forgiven: of these, how many do not count against a limit: since a person answered, or as they are tried again.
-    cursor: by node an `each` under way {items, at} or, with items at once, {items, todo: [[place, try]]}; "again"
-        in it is the number of the next try. By path the same of an item. None when it is done. By join when it
-        was passed last.
+    cursor: by node an `each` under way {items, at}; `todo` in it lists those of items at once that are tried again,
+        [[place, try]]; `again` is the number of the next try. By path {again} of an item. None when it is done. By
+        join when it was passed last, and to what.
     out: last value of each node whose edges look at it. diverted: nodes that failed into their `on_error`.
     histories: conversations of nodes that continue them. failed: {message, exit} of a fail node.
     ended: whether the last node led to the end.

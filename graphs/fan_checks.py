@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from .faults import Fault, listed
 from .joins import Branches, fan_outs, reach, ways
@@ -27,7 +27,7 @@ def _check_ways_back(spec: GraphSpec, fan: Branches) -> Iterator[Fault]:
         alone = reach(spec, [target], fan.met)
         if fan.source in alone:
             yield spec.fault(
-                _place(spec, fan.source),
+                spec.route_paths[fan.source],
                 f"the branch {target!r} leads back to {fan.source!r} past the other branches; lead it back from a "
                 "node at which all of them meet",
             )
@@ -95,7 +95,3 @@ def _clash(spec: GraphSpec, node: NodeSpec, key: str, who: str) -> Fault:
     if key == node.fields.get("edits"):
         advice = "a person's edit takes the place of all it holds, so nothing else may write it then"
     return spec.fault(("nodes", node.name, *written_keys(node)[key]), f"{who} state {key!r} as well; {advice}")
-
-
-def _place(spec: GraphSpec, source: str) -> Iterable[str | int]:
-    return spec.route_paths[source]

@@ -52,7 +52,6 @@ class Reading:
     """One document being read.
 
     Attributes:
-        unsupported: known words that nothing runs yet.
         files: gives what lies beside the document's file.
         beside: what was read of that, by key.
     """
@@ -60,17 +59,11 @@ class Reading:
     path: str
     faults: list[Fault]
     positions: dict[Path, Position] = field(default_factory=dict)
-    unsupported: list[Fault] = field(default_factory=list)
     files: Files = field(default_factory=NoFiles)
     beside: dict[str, Beside] = field(default_factory=dict)
 
     def fault(self, at: Position, message: str) -> None:
         self.faults.append(Fault(at.path or self.path, at, message))
-
-    def later(self, at: Position, what: str) -> None:
-        self.unsupported.append(
-            Fault(at.path or self.path, at, f"{what} is part of the format but not supported yet")
-        )
 
     def read_beside(self, name: str, at: Position) -> Beside | None:
         """Return the file that a text at this place names, relative to the file it stands in; None and a fault when
@@ -120,19 +113,16 @@ class Reading:
         self.fault(tree.at, f"{what} must be a list, not {kind(tree)}")
         return []
 
-    def fields(self, tree: Tree, what: str, keys: Collection[str], later: Collection[str] = ()) -> Fields:
-        """Return a mapping whose keys are known; unknown ones are faults, `later` ones noted as not supported."""
+    def fields(self, tree: Tree, what: str, keys: Collection[str]) -> Fields:
+        """Return a mapping whose keys are known; unknown ones are faults."""
         entries = self.entries(tree, what)
         unknown: list[str] = []
         for key, entry in list(entries.items()):
             if key in keys:
                 continue
             del entries[key]
-            if key in later:
-                self.later(entry.at, f"{key!r}")
-            else:
-                self.fault(entry.at, f"unknown key {key!r} in {what}{near(key, [*keys, *later])}")
-                unknown.append(key)
+            self.fault(entry.at, f"unknown key {key!r} in {what}{near(key, keys)}")
+            unknown.append(key)
         return Fields(self, what, tree.at, entries, unknown=tuple(unknown))
 
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .citations import checked, language, nearest, numbered_passages
+
 _QUOTES = re.compile(r'"([^"]+)"|“([^”]+)”|「([^」]+)」')
 
 MAX_TEXT = 10_000_000
@@ -164,6 +166,32 @@ def last(items: Any) -> Any:
     return _end(items, -1)
 
 
+def lines(value: Any) -> list[str]:
+    """Return the lines of a text, or of what a shell node printed, that hold more than blanks; [] for None."""
+    text = value.get("text") if isinstance(value, Mapping) else value
+    return [line for line in _text(text).splitlines() if line.strip()]
+
+
+def pluck(items: Any, name: str) -> list[Any]:
+    """Return the values of one key of a list of objects; an item that lacks it is left out. [] for None."""
+    return [item[name] for item in _objects(items) if item.get(name) is not None]
+
+
+def where(items: Any, name: str, value: Any = True) -> list[Any]:
+    """Return the objects of a list whose key has this value; [] for None."""
+    return [item for item in _objects(items) if item.get(name) == value]
+
+
+def flat(items: Any) -> list[Any]:
+    """Return the items of the lists of a list, one after the other; [] for None."""
+    if items is None:
+        return []
+    _need(items, list, "a list of lists")
+    for each in items:
+        _need(each, list, "a list of lists")
+    return [item for each in items for item in each]
+
+
 def lower(value: Any) -> str:
     """Return the text in small letters; "" for None."""
     return _text(value).lower()
@@ -194,6 +222,14 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "join": join,
     "first": first,
     "last": last,
+    "lines": lines,
+    "pluck": pluck,
+    "where": where,
+    "flat": flat,
+    "numbered_passages": numbered_passages,
+    "checked": checked,
+    "nearest": nearest,
+    "language": language,
     "lower": lower,
     "upper": upper,
     "trim": trim,
@@ -213,6 +249,15 @@ def _text(value: Any) -> str:
         return ""
     _need(value, str, "a text")
     return str(value)
+
+
+def _objects(items: Any) -> list[Mapping[str, Any]]:
+    if items is None:
+        return []
+    _need(items, list, "a list of objects")
+    for item in items:
+        _need(item, Mapping, "a list of objects")
+    return list(items)
 
 
 def _need(value: Any, kind: type, what: str) -> None:

@@ -53,13 +53,13 @@ def _value(spec: GraphSpec, name: str, declared: InputSpec, given: Mapping[str, 
             raise UsageError(f"{spec.name} needs the input {name!r}.", hint=f"Give it like: {how}")
         return None
     if declared.schema is not None and (model := key_model(spec, declared)) is not None:
-        return _by_schema(spec, name, model, value)
+        return _by_schema(spec, name, declared, model, value)
     return _by_type(spec, name, declared, value)
 
 
-def _by_schema(spec: GraphSpec, name: str, model: type[BaseModel], value: Any) -> Any:
+def _by_schema(spec: GraphSpec, name: str, declared: InputSpec, model: type[BaseModel], value: Any) -> Any:
     try:
-        data = _json(value) if isinstance(value, str) else value
+        data = _list(value) if declared.type == "list" else _json(value) if isinstance(value, str) else value
     except ValueError as err:
         raise UsageError(
             f"{spec.name}: the input {name!r} must be a {model.__name__} in JSON, got {shortened(value)}: {err}."

@@ -74,7 +74,7 @@ def _named(root: str, used: frozenset[tuple[str, ...]], values: Mapping[str, Any
 
 def _used(node: NodeSpec) -> frozenset[tuple[str, ...]]:
     # A coder's Change is named by its step.
-    used = {("input", "step")}
+    used: set[tuple[str, ...]] = {("input", "step")}
     for key, value in node.fields.items():
         if key == "run" and isinstance(value, Mapping):
             used |= names_used(value["command"])

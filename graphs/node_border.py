@@ -19,6 +19,7 @@ from ..nodes.held import run_held
 from ..nodes.values import by_model, fitted
 from ..tools.asking import answer_to
 from ..tools.masked import masked_question
+from .beside import MODULE
 from .channels import Values
 from .expressions import ExpressionFailed, as_text, evaluate, names_used
 from .schemas import key_model, model_of
@@ -129,7 +130,7 @@ class NodeBorder:
             except ValueError as err:
                 raise RunFailed(f"{call.path}: its value {err}.") from err
         if unmet := self.unmet(value, names):
-            raise RunFailed(f"{call.path}: its value does not do: {unmet.rstrip('.')}.")
+            raise RunFailed(f"{call.path}: its value will not do: {unmet.rstrip('.')}.")
         return value
 
     def _fitted(self, call: NodeCall, result: NodeResult, value: Any) -> NodeResult:
@@ -154,5 +155,5 @@ def _call_text(call: NodeCall) -> str:
     lines = []
     for name, value in call.fields.items():
         if value not in (None, "", [], {}) and not name.startswith("edit_"):
-            lines.append(f"{name}: {as_text(value)}")
+            lines.append(f"{name}: {as_text(value).removeprefix(MODULE)}")
     return "\n".join(lines)

@@ -147,6 +147,7 @@ class NodeStep:
 
         name, items = self._node.name, cursor["items"]
         seen, names = seen_by_items(self._node, state), item_names(items)
+        todo = cursor.get("todo") or [[place, 1] for place in range(cursor.get("at", 0), len(items))]
         return [
             Send(
                 item_node(name),
@@ -158,7 +159,7 @@ class NodeStep:
                     "attempt": attempt,
                 },
             )
-            for place, attempt in cursor["todo"]
+            for place, attempt in todo
         ]
 
     def first_call(self, state: State) -> NodeCall | None:
@@ -180,7 +181,7 @@ class NodeStep:
 
     def call_with(self, fields: dict[str, Any], state: State) -> NodeCall:
         """Return the call of a first visit with these fields; nothing is told or counted of it."""
-        return self._calls.call(_path(self._node.name, state, ""), 1, fields, None, state)
+        return self._border.held(self._calls.call(_path(self._node.name, state, ""), 1, fields, None, state), {})
 
     async def _update(self, state: State) -> Update:
         name = self._node.name
@@ -207,8 +208,7 @@ class NodeStep:
             return self._routed(state, {**counted, **self._value_written(None, writes=False)})
         if self._is_parallel:
             begun = self._value_written(None, writes=False)
-            todo = [[place, 1] for place in range(at, len(items))]
-            return {**counted, **begun, "cursor": {name: {"items": items, "todo": todo}}}
+            return {**counted, **begun, "cursor": {name: {"items": items, "at": at}}}
         turn = Turn(
             state["path"],
             _path(name, state, item_names(items)[at]),

@@ -19,6 +19,7 @@ from .facts import Facts
 from .faults import listed, near
 from .find import Loaded
 from .inputs import read_inputs
+from .node_deps import deps_of, held_to
 from .node_step import NodeStep
 from .routing import Router
 from .spec import MODEL_NODES, GraphSpec, NodeSpec
@@ -28,10 +29,16 @@ Path = tuple[str, ...]
 
 
 class Preview(NamedTuple):
-    """`open`: expressions of the prompt that only a run can fill; they stand in it as the file has them."""
+    """A call, and what it is made with.
+
+    Attributes:
+        open: expressions of the prompt that only a run can fill; they stand in it as the file has them.
+        deps: those of the node.
+    """
 
     call: NodeCall
     open: tuple[str, ...]
+    deps: NodeDeps
 
 
 class _Place(NamedTuple):
@@ -78,16 +85,18 @@ def preview_call(loaded: Loaded, wanted: str, given: Mapping[str, Any], deps: No
     spec, prefix = loaded.spec, ""
     inputs, left_open = _inputs(spec, given, ())
     for around, node in place.above:
+        deps = deps_of(held_to(deps, around.rights), node)
         known = _known(around, node, inputs, left_open, facts)
         spec = loaded.library[node.fields["graph"]]
         prefix = f"{prefix}/{node.name}".lstrip("/")
         inputs, left_open = _handed_down(spec, node, known)
     known = _known(spec, place.node, inputs, left_open, facts)
+    deps = deps_of(held_to(deps, spec.rights), place.node)
     step = NodeStep(spec, place.node, NODE_TYPES[place.node.type], Router(spec, facts), deps, facts)
     prompt = place.node.fields["prompt"]
     fields = {**place.node.fields, "prompt": render_known(prompt, known.names, known.covers)}
     unknown = sorted(".".join(path) for path in names_in_template(prompt) if not known.covers(path))
-    return Preview(step.call_with(fields, {"input": inputs, "path": prefix}), tuple(unknown))
+    return Preview(step.call_with(fields, {"input": inputs, "path": prefix}), tuple(unknown), deps)
 
 
 def model_nodes(loaded: Loaded) -> list[str]:

@@ -121,7 +121,6 @@ def _read_graph(tree: Tree, source: Source, faults: list[Fault], files: Files) -
         rights=read_rights(fields),
         positions=reading.positions,
         route_paths=edges.paths,
-        unsupported=tuple(reading.unsupported),
         beside=reading.beside,
         tests=read_tests(fields),
     )

@@ -314,7 +314,6 @@ class GraphSpec:
         route_paths: where in `positions` each node's route stands.
         beside: the files that the graph's file names, by key; see beside.py.
         tests: what `flow graphs test` runs; they change nothing of the graph itself.
-        unsupported: known words of the format that nothing runs yet; validation refuses them.
     """
 
     name: str
@@ -329,7 +328,6 @@ class GraphSpec:
     rights: Rights = Rights()
     positions: dict[tuple[str | int, ...], Position] = field(default_factory=dict)
     route_paths: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
-    unsupported: tuple[Fault, ...] = ()
     beside: Mapping[str, Beside] = field(default_factory=dict)
     tests: tuple[GraphTest, ...] = ()
 

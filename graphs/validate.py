@@ -15,7 +15,6 @@ from .spec import OUTPUT_SCHEMAS, GraphSpec, InputSpec, NodeSpec, Schema, Switch
 
 _CALLING = frozenset({"planner", "coder", "reviewer", "sub_agent", "agent", "tool", "graph"})
 """Types of nodes that call tools, or run nodes that do."""
-_LATER = "is part of the format but not supported yet"
 
 
 def check(
@@ -34,7 +33,7 @@ def check(
         settings: names that `settings` has in expressions; None = not checked.
         graphs: names of further graphs that a wrong one may have meant.
     """
-    faults = [*spec.unsupported, *own_faults(spec, library, settings), *check_flow(spec)]
+    faults = [*own_faults(spec, library, settings), *check_flow(spec)]
     for node in spec.nodes.values():
         faults += _check_tools(spec, node, tools)
         if node.type == "graph":
@@ -51,7 +50,6 @@ def own_faults(
     yield from check_tests(spec)
     for node in spec.nodes.values():
         yield from _check_node(spec, node)
-        yield from _check_later(spec, node)
 
 
 def require_valid(
@@ -138,6 +136,12 @@ def _check_node(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
     yield from _check_output(spec, node, path)
     yield from _check_route(spec, node)
     yield from _check_rights(spec, node, path)
+    if "history" in node.budget and node.history != "continue":
+        message = f"the budget part 'history' of {node.name!r} needs 'history: continue'"
+        yield spec.fault((*path, "budget", "history"), message)
+    if node.workspace == "readonly" and node.type == "python":
+        message = f"'workspace: readonly' cannot hold the function of {node.name!r}, which does what it wants"
+        yield spec.fault((*path, "workspace"), message)
     if node.approve == "tools" and node.type not in _CALLING:
         yield spec.fault((*path, "approve"), f"'approve: tools' of {node.name!r} needs a node that calls tools")
     if node.type == "human":
@@ -234,13 +238,6 @@ def _check_human(spec: GraphSpec, node: NodeSpec, path: Path) -> Iterator[Fault]
     edits = node.fields.get("edits")
     if edits and edits not in spec.state:
         yield spec.fault((*path, "edits"), _undeclared(spec, edits))
-
-
-def _check_later(spec: GraphSpec, node: NodeSpec) -> Iterator[Fault]:
-    """Find what the format allows at a node and nothing honours yet."""
-    path: Path = ("nodes", node.name)
-    if "history" in node.budget:
-        yield spec.fault((*path, "budget", "history"), f"the budget part 'history' {_LATER}")
 
 
 def _check_tools(spec: GraphSpec, node: NodeSpec, tools: Collection[str] | None) -> Iterator[Fault]:

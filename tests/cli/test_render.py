@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from flowloom.cli.render import JsonlView, ProgressView, change_list, duration, result_text, short_number
+from flowloom.cli.amounts import duration, short_number
+from flowloom.cli.render import JsonlView, ProgressView, change_list, result_text
 from flowloom.core.events import (
     Event,
     EventRecord,
@@ -260,3 +261,39 @@ def test_durations_are_rounded_to_what_matters(seconds: float, text: str) -> Non
 )
 def test_large_numbers_are_shortened(number: int, text: str) -> None:
     assert short_number(number) == text
+
+
+def test_while_a_person_is_asked_nothing_is_drawn_and_lines_wait() -> None:
+    stream = io.StringIO()
+    view = ProgressView(stream, live=True, board=True, color=True)
+    view.record(RUN[1])
+    with view.paused():
+        before = stream.getvalue()
+        view.progress("code#1", "running tool")
+        for record in RUN[3:]:
+            view.record(record)
+        view.notice("a thread has news")
+        assert stream.getvalue() == before
+    view.close()
+    shown = stream.getvalue()[len(before) :]
+    assert shown.index("edit_file src/合計.py") < shown.index("二行を直した") < shown.index("a thread has news")
+
+
+def test_board_stands_above_the_live_line_at_a_terminal() -> None:
+    stream = io.StringIO()
+    view = ProgressView(stream, live=True, board=True, color=True)
+    view.record(stored(RunStarted("g", {}, "m", nodes={"code": "coder", "check": "shell"})))
+    view.record(RUN[1])
+    view.progress("code#1", "generating", 5)
+    view.close()
+    drawn = stream.getvalue()
+    assert "▶ code" in drawn and "· check" in drawn and "code: generating" in drawn
+
+
+def test_without_a_board_only_the_line_is_drawn() -> None:
+    stream = io.StringIO()
+    view = ProgressView(stream, live=True)
+    view.record(RUN[1])
+    view.progress("code#1", "generating", 5)
+    view.close()
+    assert "▶" not in stream.getvalue() and "code: generating" in stream.getvalue()

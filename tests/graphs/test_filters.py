@@ -97,3 +97,36 @@ def test_join_refuses_to_make_a_giant_text() -> None:
 
 def test_markup_in_model_text_stays_as_it_is() -> None:
     assert render_text("{{ x | plan_text }}", {"x": {"title": "{{ 7 * 7 }} <b>", "steps": []}}) == "{{ 7 * 7 }} <b>"
+
+
+@pytest.mark.parametrize(
+    ("cites", "hits", "only"),
+    [
+        (["a"], [{"id": "a"}, {"id": "b"}], True),
+        (["a", "c"], [{"id": "a"}], False),
+        ([], [], True),
+        (None, None, True),
+        (["a"], None, False),
+    ],
+)
+def test_cites_only_tells_whether_every_cited_passage_was_there(cites: Any, hits: Any, only: bool) -> None:
+    assert filters.cites_only(cites, hits) is only
+
+
+@pytest.mark.parametrize(
+    ("text", "only"),
+    [
+        ('It says "a long  day" there.', True),
+        ("「長い日」とある", True),
+        ('It says "a short day".', False),
+        ("It quotes nothing.", True),
+        (None, True),
+    ],
+)
+def test_quotes_only_tells_whether_every_quote_stands_in_a_passage(text: Any, only: bool) -> None:
+    assert filters.quotes_only(text, [{"text": "It was a long\nday."}, {"text": "長い日だった"}]) is only
+
+
+def test_the_filters_of_cites_and_quotes_take_lists_of_hits() -> None:
+    with pytest.raises(ValueError, match="this takes a list of hits, not a text"):
+        filters.cites_only(["a"], "a")

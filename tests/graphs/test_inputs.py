@@ -121,3 +121,37 @@ def test_text_that_is_no_json_for_a_schema_is_refused() -> None:
 def test_positional_input_is_found() -> None:
     assert positional_input(graph("{a: {type: int}, b: {type: string, positional: true}}")) == "b"
     assert positional_input(graph("{a: {type: int}}")) == ""
+
+
+@pytest.mark.parametrize(
+    ("declared", "given", "value"),
+    [
+        ("{schema: {type: object, required: [a]}}", '{"a": 1}', {"a": 1}),
+        ("{type: list, schema: {type: string, minLength: 2}}", "ab, cd", ["ab", "cd"]),
+        ("{type: list, schema: {type: integer}}", "[1, 2]", [1, 2]),
+        ("{type: list, schema: Step}", json.dumps([STEP]), [STEP]),
+    ],
+)
+def test_a_schema_of_an_input_holds_it_or_each_item_of_a_list(declared: str, given: str, value: Any) -> None:
+    assert read(declared, given) == value
+
+
+@pytest.mark.parametrize(
+    ("declared", "given", "message"),
+    [
+        (
+            "{schema: {type: object, required: [a]}}",
+            "{}",
+            "the input 'x' is no value of the schema: 'a' is a required",
+        ),
+        ("{schema: {type: object}}", "nope", "the input 'x' must be a value of the schema in JSON, got 'nope'"),
+        (
+            "{type: list, schema: {type: integer}}",
+            "1, x",
+            "the input 'x' is no list of values of the schema: 0: '1' is",
+        ),
+    ],
+)
+def test_an_input_that_misses_its_schema_is_refused(declared: str, given: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read(declared, given)

@@ -119,12 +119,12 @@ async def test_a_value_that_meets_its_ensure_passes(engine: Engine) -> None:
 async def test_a_value_that_misses_its_ensure_fails_the_node_with_the_value(engine: Engine) -> None:
     with pytest.raises(RunFailed) as caught:
         await engine.run(graph(code("same", more=", ensure: output.n > 1")), x={"n": 1})
-    assert caught.value.message == "a: its value does not do: it must hold that output.n > 1, but output.n is 1."
+    assert caught.value.message == "a: its value will not do: it must hold that output.n > 1, but output.n is 1."
 
 
 async def test_an_ensure_without_a_value_of_its_own_fails_the_node_too(engine: Engine) -> None:
     with pytest.raises(
-        RunFailed, match=r"its value does not do: the expression 'output\.m' has no value: there is no"
+        RunFailed, match=r"its value will not do: the expression 'output\.m' has no value: there is no"
     ):
         await engine.run(graph(code("same", more=", ensure: output.m")), x={"n": 1})
 
@@ -226,3 +226,35 @@ async def test_approve_tools_asks_for_what_would_run_unasked(engine: Engine) -> 
     assert engine.question.kind == "approval"
     assert await engine.answer("yes") is not None
     assert (engine.folder / "x.txt").read_text() == "y"
+
+
+# Python nodes among the others
+
+
+async def test_a_function_that_takes_too_long_is_left_behind(engine: Engine) -> None:
+    engine.beside["t.py"] += "import threading\ndef waits(): threading.Event().wait(20)\n"
+    text = graph(code("waits", more=", timeout: 50ms, on_error: b"), rest=", b: {type: set, value: {out: saved}}")
+    ended = await engine.run(text.replace("[[START, a, END]]", "[[START, a, END], [b, END]]"))
+    assert ended is not None
+    assert ended.output["out"] == "saved"
+
+
+async def test_a_function_is_tried_again_for_the_exception_that_retry_names(engine: Engine) -> None:
+    engine.beside["t.py"] += (
+        "def flaky(ctx):\n    log = ctx.workspace / 'log'\n    log.write_text(log.read_text() + 'x ' if log.exists() else 'x ')\n"
+        "    if log.read_text().count('x') < 3: raise KeyError('k')\n    return 'up'\n"
+    )
+    retry = ", retry: {max_attempts: 3, backoff: 1ms, retry_on: [KeyError]}"
+    ended = await engine.run(graph(code("flaky", more=retry)))
+    assert ended is not None
+    assert (ended.output["out"], engine.log) == ("up", ["x", "x", "x"])
+
+
+async def test_a_function_runs_beside_others_of_its_kind(engine: Engine) -> None:
+    engine.beside["t.py"] += (
+        "import threading\nboth = threading.Barrier(2)\ndef meet(item):\n    both.wait(20)\n    return item\n"
+    )
+    text = graph(code("meet", more=", each: input.xs, parallel: 2"), "out: {type: list, reduce: append}")
+    ended = await engine.run(text, xs=[1, 2])
+    assert ended is not None
+    assert ended.output["out"] == [1, 2]

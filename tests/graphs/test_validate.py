@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flowloom.core.errors import GraphInvalid
+from flowloom.graphs.beside import KeptFiles
 from flowloom.graphs.faults import Fault
 from flowloom.graphs.find import find_graph
 from flowloom.graphs.read import read_text
@@ -52,7 +53,7 @@ def graph(a: str = SET, edge: str = TO_B_OR_Z, last: str = "[b, END]") -> str:
 
 
 def all_faults(text: str) -> list[Fault]:
-    graphs = read_text(text, "g.yaml")
+    graphs = read_text(text, "g.yaml", KeptFiles({}))
     return check(graphs["g"], graphs, tools=TOOLS, settings=SETTINGS)
 
 
@@ -236,6 +237,10 @@ BROKEN = [
     ),
     (graph("{type: retrieve, index: code, query: «'{{ input.tsk }}'}"), "input 'tsk' is not declared"),
     (graph("{type: retrieve, index: docs, query: x, filter: [a, «'{{ x }}']}"), "unknown name 'x'"),
+    (
+        graph("{type: python, call: 'json:loads', with: {s: '1'}, workspace: «readonly}"),
+        "'workspace: readonly' cannot hold the function of 'a'",
+    ),
     (graph("{type: llm, prompt: p, approve: «tools}"), "'approve: tools' of 'a' needs a node that calls tools"),
     (
         f"{graph('{type: coder, prompt: p, network: «true}')}network: false\n",
@@ -247,7 +252,7 @@ BROKEN = [
     ),
     (
         graph("{type: llm, prompt: p, budget: {history: «1k}}"),
-        "the budget part 'history' is part of the format but not",
+        "the budget part 'history' of 'a' needs 'history: continue'",
     ),
 ]
 
