@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAYERS := core configs llm retrieval tools context nodes graphs runs app cli
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-fast test-engine chaos lint types bench bench-faults bench-edits bench-repos format clean
+.PHONY: demo test test-fast test-engine chaos lint types bench bench-faults bench-edits bench-code bench-repos format clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -90,6 +90,14 @@ BENCH_SET ?= report
 bench-edits: $(VENV)/.dev
 	$(BIN)/python -m bench.edit_cases --repos "$(BENCH_REPOS)" --set $(BENCH_SET) \
 	$(if $(BENCH_SEED),--seed $(BENCH_SEED)) $(if $(BENCH_AIDER),--aider-python "$(BENCH_AIDER)")
+
+# Which files a commit concerns, on public repositories, and what the index costs. BENCH_CLONES is a folder of bare clones
+# (flask.git, aider.git, tokio.git; sqlalchemy.git, core.git of vuejs, prometheus.git, kafka.git). An hour or two.
+BENCH_CLONES ?= build/bench-clones
+bench-code: $(VENV)/.dev
+	$(BIN)/python -m bench.code_search --repos "$(BENCH_CLONES)" --set $(BENCH_SET) \
+	$(if $(BENCH_AIDER),--aider "$(BENCH_AIDER)")
+	$(BIN)/python -m bench.code_speed --repos "$(BENCH_CLONES)" $(if $(BENCH_AIDER),--aider "$(BENCH_AIDER)")
 
 bench-repos: $(VENV)/.base
 	$(BIN)/python -m bench.edit_cases.sets "$(BENCH_REPOS)"

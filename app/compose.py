@@ -214,6 +214,7 @@ def agent_limits(context: AppContext) -> AgentLimits:
         spawn_count=settings.tools.spawn_count,
         compact_at=settings.context.compact_at,
         output_bytes=settings.tools.output_bytes,
+        no_map_for=tuple(settings.context.no_map_for),
     )
 
 

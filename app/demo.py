@@ -7,17 +7,16 @@ run is killed in its middle and resumed.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import Denied, FlowError, ModelUnavailable, RunFailed, UsageError
+from ..core.errors import Denied, ModelUnavailable, RunFailed, UsageError
 from .context import AppContext, Surface
+from .fresh_repository import commit_all, run_in
 from .resume import ResumeRequest, resume_run
 from .run import RunRequest, start_run
 from .servers import choose_allowed, find_server
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
     from ..runs.runner import Outcome
 
 TEST_COMMAND = (sys.executable, "-m", "unittest", "-q")
-
-_AUTHOR = {
-    "GIT_AUTHOR_NAME": "Flowloom demo",
-    "GIT_AUTHOR_EMAIL": "demo@flowloom.invalid",
-    "GIT_COMMITTER_NAME": "Flowloom demo",
-    "GIT_COMMITTER_EMAIL": "demo@flowloom.invalid",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +58,7 @@ def make_sample(folder: Path) -> Sample:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Sample with a failing test"]):
-        _git(folder, words)
+    commit_all(folder, "Sample with a failing test")
     return Sample(folder.resolve(), sample["task"])
 
 
@@ -129,20 +120,9 @@ def run_until_killed(sample: Sample) -> str:
 
 def sample_diff(sample: Sample) -> str:
     """Return what changed in the sample since its commit."""
-    return _git(sample.folder, ["diff", "--no-ext-diff", "--no-color"])
+    return run_in(sample.folder, ["diff", "--no-ext-diff", "--no-color"])
 
 
 def _inside(context: AppContext, sample: Sample) -> AppContext:
     settings = context.settings.model_copy(update={"verify": list(TEST_COMMAND), "mode": "auto", "check": None})
     return replace(context, workspace=sample.folder, settings=settings, start=".")
-
-
-def _git(folder: Path, words: Sequence[str]) -> str:
-    # The demo's commit must work where git knows no name, and run none of the user's hooks.
-    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgsign=false", *words]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={**os.environ, **_AUTHOR}, check=False
-    )
-    if done.returncode != 0:
-        raise FlowError(f"git {words[0]} failed in {str(folder)!r}: {done.stderr.strip()}", hint="Is git installed?")
-    return done.stdout

@@ -60,7 +60,7 @@ async def examine(settings: Settings, dirs: Dirs, env: Mapping[str, str]) -> tup
     folders = asyncio.to_thread(_check_folders, dirs)
     models = _check_models(settings)
     base, confined, places, served = await asyncio.gather(programs, sandbox, folders, models)
-    return (_check_python(), *base, confined, *places, _check_sqlite(), *served, _check_embeddings(settings))
+    return (_check_python(), *base, confined, *places, _check_sqlite(), *served, _check_embeddings(settings, dirs))
 
 
 def exit_code(checks: Sequence[Check]) -> int:
@@ -202,27 +202,25 @@ async def _check_models(settings: Settings) -> list[Check]:
     return checks
 
 
-def _check_embeddings(settings: Settings) -> Check:
-    from .servers import check_allowed
+def _check_embeddings(settings: Settings, dirs: Dirs) -> Check:
+    from .embedding import PULL_HINT, choose_backend, make_embedder
 
     embed = settings.embed
-    if embed.backend == "none":
-        return Check("embeddings", "ok", "off: search by words only (embed.backend)")
     try:
-        check_allowed(settings, embed.model)
-    except Denied as err:
-        return Check("embeddings", "fail", err.message, err.hint)
-    if find_spec("sentence_transformers") is None:
-        fix = "Install flowloom[e5], or set embed.backend to none."
-        return Check("embeddings", "fail", "sentence-transformers is not installed", fix)
-    if not embed.path:
-        fix = f"Copy the weights of {embed.model} into a folder and name it in embed.path."
-        return Check("embeddings", "fail", "no folder with weights is set", fix)
-    from ..retrieval.embeddings import SentenceTransformerEmbedder
-
-    try:
+        choice = choose_backend(settings, dirs)
+        if choice.backend == "none":
+            if choice.note:
+                return Check("embeddings", "warn", f"off: {choice.note}", f"{PULL_HINT}: it goes on where it was.")
+            said = "embed.backend" if embed.backend == "none" else f"no weights; {PULL_HINT}"
+            return Check("embeddings", "ok", f"off: search by words only ({said})")
+        if choice.backend == "http":
+            return Check("embeddings", "ok", f"{embed.model} by the server at {choice.url}")
         # Looks at the folder only; the weights are loaded with the first text.
-        SentenceTransformerEmbedder(Path(embed.path), embed.device, embed.model)
-    except ConfigError as err:
+        make_embedder(settings, choice)
+    except (ConfigError, Denied) as err:
         return Check("embeddings", "fail", err.message, err.hint)
-    return Check("embeddings", "ok", f"{embed.model} in {embed.path}, on {embed.device}")
+    if choice.backend == "sentence-transformers" and find_spec("sentence_transformers") is None:
+        fix = "Install flowloom[e5], use the model's ONNX file, or set embed.backend to none."
+        return Check("embeddings", "fail", "sentence-transformers is not installed", fix)
+    place = embed.device if choice.backend == "sentence-transformers" else "cpu"
+    return Check("embeddings", "ok", f"{embed.model} in {choice.path}, by {choice.backend} on {place}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from ..core.errors import ModelNotUsable
 from ..core.events import ModelReplaced
-from ..core.messages import CallKey
+from ..core.messages import CallKey, ModelRequest
 from ..core.ports import ChatModel, EventSink
 from ..core.tool_names import ToolNames
 from ..llm.capabilities import Capabilities
@@ -36,6 +37,23 @@ class Made(NamedTuple):
     details: ModelDetails
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a cassette tells of the run that was recorded, so that a replay comes to the same requests.
+
+    Attributes:
+        profiles: tool profiles by key of the call.
+        window: tokens of the model's window; 0 = not told.
+        ratio: tokens that the model was taken to count for one that is estimated.
+        counted: returns what its tokenizer counted for a request; None = it was not asked.
+    """
+
+    profiles: Mapping[str, str]
+    window: int
+    ratio: float
+    counted: Callable[[ModelRequest], int | None]
+
+
 Make = Callable[[Sequence[str]], Awaitable[list[Made]]]
 """Makes models by the names that the server has for them; a ModelNotUsable names the one that does not work."""
 
@@ -45,10 +63,14 @@ class ModelPool:
 
     Args:
         note: one line about how its models were chosen, for a person; "" = nothing to say.
+        recorded: what a cassette tells in a replay; None = the servers are asked.
     """
 
-    def __init__(self, places: Places, make: Make, profiles: ToolProfiles, note: str = "") -> None:
+    def __init__(
+        self, places: Places, make: Make, profiles: ToolProfiles, note: str = "", recorded: Recorded | None = None
+    ) -> None:
         self.note = note
+        self._recorded = recorded
         self._places = places
         self._make = make
         self._profiles = profiles
@@ -124,6 +146,16 @@ class ModelPool:
     def capabilities(self, wanted: str) -> Capabilities:
         """Return what is known of the model of a role, or of an exact tag that the graph names."""
         return self._made[self._name(wanted)].found
+
+    def ratio(self, wanted: str) -> float:
+        """Return the tokens that a model counts for one that is estimated (core.ports.PromptCounts)."""
+        return self._made[self._name(wanted)].chat.token_ratio
+
+    async def exact(self, wanted: str, request: ModelRequest) -> int | None:
+        """Return the tokens of a prompt by the server's own tokenizer (core.ports.PromptCounts)."""
+        if self._recorded is not None:
+            return self._recorded.counted(request)
+        return await self._made[self._name(wanted)].chat.count(request)
 
     def tool_names(self, wanted: str, key: CallKey) -> ToolNames:
         """Return what tools are called in front of the model of a role or an exact tag, at one call of it."""

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..configs.catalog import load_catalog
 from ..configs.settings import ROLES, Settings
 from ..core.errors import UsageError
-from ..core.masking import SecretMask
 from ..llm.capabilities import Capabilities, CapabilityFile, told_capabilities
-from ..llm.cassette import Cassette, Recorder
-from ..llm.loopback import LoopbackServer
-from ..llm.normalise import Normaliser
-from ..llm.ollama_server import OllamaServer
-from ..llm.openai_server import OpenAIServer
 from ..llm.policy import lineage
 from ..llm.preload import preload
 from ..llm.probe import choose_model, choose_window, describe_model
@@ -28,8 +21,11 @@ from ..llm.roles import RoleGrammar
 from ..llm.server_info import ModelDetails, ServerInfo
 from ..llm.servers import TITLES
 from .fallbacks import Places, wanted_places
-from .model_pool import Chat, Made, ModelPool
+from .model_pool import Chat, Made, ModelPool, Recorded
 from .servers import api_key, check_allowed, choose_allowed, find_server, patience, preset_of, while_busy
+
+if TYPE_CHECKING:
+    from ..llm.cassette import Recorder
 
 _SLOW_S = 1.0
 """Seconds after which a person is told that a model is being loaded."""
@@ -54,7 +50,7 @@ async def connect(
     recorder: Recorder | None,
     *,
     preflight: Preflight | None = None,
-    recorded: Mapping[str, str] | None = None,
+    recorded: Recorded | None = None,
     replaced: Mapping[str, str] | None = None,
 ) -> ModelPool:
     """Return the models of a run, after the server and every model were found to be there.
@@ -62,7 +58,7 @@ async def connect(
     Args:
         tags: exact tags that the graph itself names.
         preflight: None = no model is asked for anything.
-        recorded: tool profiles by key of the call in the cassette that answers in place of a model; None = none does.
+        recorded: of the cassette that answers in place of a model; None = none does.
         replaced: models that took over from exact tags earlier in the run; None = none did.
 
     Raises:
@@ -72,17 +68,17 @@ async def connect(
     """
     from .tool_profiles import ToolProfiles  # late: it loads the tools, which doctor does without
 
-    profiles = ToolProfiles(settings.models.tool_profile, recorded)
+    profiles = ToolProfiles(settings.models.tool_profile, recorded.profiles if recorded else None)
     # A cassette needs to know which call it is.
     tag_calls = recorded is not None
-    if settings.embed.backend != "none":
+    if settings.embed.backend not in ("none", "auto"):  # auto may come to none; what it takes is checked there
         check_allowed(settings, settings.embed.model)
     notify = preflight.notify if preflight is not None else lambda text: None
     info = await while_busy(partial(find_server, settings), settings.server, notify)
     choose, note = _choice(settings, info, any_family=tag_calls)
     places = Places(choose, wanted_places(settings.models, tags, replaced or {}))
-    maker = _Maker(settings, info, recorder, tag_calls, None if tag_calls else preflight, places)
-    pool = ModelPool(places, maker.make, profiles, note)
+    maker = _Maker(settings, info, recorder, recorded, None if recorded else preflight, places)
+    pool = ModelPool(places, maker.make, profiles, note, recorded)
     maker.in_background = pool.in_background
     try:
         await while_busy(pool.make_ready, settings.server, notify)
@@ -122,7 +118,7 @@ class _Maker:
     settings: Settings
     info: ServerInfo
     recorder: Recorder | None
-    tag_calls: bool
+    recorded: Recorded | None
     preflight: Preflight | None
     places: Places
     in_background: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = field(init=False)
@@ -134,7 +130,7 @@ class _Maker:
         limit_s, key = settings.server.connect_timeout_s, api_key(settings.server)
         described = [describe_model(info.url, name, limit_s, info=info, api_key=key) for name in names]
         details = await asyncio.gather(*described)
-        for one in () if self.tag_calls else details:
+        for one in () if self.recorded else details:
             check_allowed(settings, one.name, one.family)
         windows = {one.name: choose_window(settings.models.num_ctx, one.context_length) for one in details}
         found = await self._found(details, windows)
@@ -154,15 +150,17 @@ class _Maker:
 
     def _made(self, details: ModelDetails, found: Capabilities) -> Made:
         # What a cassette answers was called for as it was, whatever the recorded model could do.
-        in_text = not self.tag_calls and found.tools is False
+        in_text = self.recorded is None and found.tools is False
+        ratio = self.recorded.ratio if self.recorded else found.token_ratio
         chat = _chat(
             self.settings,
             self.info,
             details,
             found.window,
             self.recorder,
-            self.tag_calls,
+            self.recorded is not None,
             tools_in_text=in_text,
+            token_ratio=max(ratio or 1.0, 1.0),
             loading=self.loading.get(details.name),
         )
         return Made(chat, found, details)
@@ -231,6 +229,7 @@ def _chat(
     tag_calls: bool,
     *,
     tools_in_text: bool,
+    token_ratio: float,
     loading: asyncio.Future[None] | None,
 ) -> Chat:
     server = settings.server
@@ -241,6 +240,7 @@ def _chat(
         # A cassette holds conversations as they were before they were fitted to a model.
         "grammar": "" if tag_calls else role_grammar(details),
         "tools_in_text": tools_in_text,
+        "token_ratio": token_ratio,
         "temperature": settings.models.temperature,
         "think": settings.models.think,
         "connect_timeout_s": server.connect_timeout_s,
@@ -285,36 +285,3 @@ def model_flags(choices: Mapping[str, str]) -> dict[str, str]:
         if role not in ROLES:
             raise UsageError(f"-m: there is no role {role!r}.", hint=f"Roles: {', '.join(ROLES)}.")
     return {f"models.{role}": name for role, name in choices.items()}
-
-
-class Replay(NamedTuple):
-    """A server that answers from a cassette, and the tool profiles in it by key of the call."""
-
-    server: LoopbackServer
-    profiles: Mapping[str, str]
-
-
-@contextmanager
-def replay_server(path: Path, workspace: Path, secrets: SecretMask) -> Iterator[Replay]:
-    """Give a server on this machine's loopback that answers from a cassette, as one model for all roles.
-
-    It speaks the API that the recorded model was called over.
-
-    Raises:
-        UsageError: the cassette cannot be read or holds nothing.
-    """
-    cassette = Cassette.load(path)
-    if not cassette.keys:
-        raise UsageError(f"the cassette {str(path)!r} is empty.", hint="Record one with `--record FILE`.")
-    answers = cassette.answers(normaliser(workspace, secrets))
-    models = cassette.models[:1] or ("replay:latest",)
-    server: LoopbackServer = OllamaServer(answers, models=models)
-    if cassette.wire == "openai":
-        server = OpenAIServer(answers, models=models)
-    with server:
-        yield Replay(server, cassette.profiles)
-
-
-def normaliser(workspace: Path, secrets: SecretMask) -> Normaliser:
-    """Return what makes a recording independent of this machine's folders and of the time."""
-    return Normaliser(workspace, Path.home(), secrets)

@@ -56,7 +56,7 @@ def check_line(context: AppContext, line: str, graph: str = "", node: str = "") 
         raise UsageError(f"--node {node!r} names no node without a graph.", hint="Give --graph NAME too.")
     if graph:
         from ..graphs.node_rules import node_rules
-        from .run import load_graph
+        from .graphs import load_graph
 
         held = node_rules(load_graph(context, graph), node, held)
     verdict = judge_line(line, held.rules, workspace).verdict

@@ -6,7 +6,7 @@ The run's row lies in a database of its own, in a temporary folder; no server is
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,26 +21,29 @@ from ..core.messages import CallKey, ModelReply, ModelRequest
 from ..core.ports import OnProgress
 from ..core.tool_names import ToolNames
 from ..graphs.find import Loaded
-from ..graphs.preview import preview_call
+from ..graphs.preview import Preview, preview_call
 from ..llm import ollama_wire, openai_wire
 from ..llm.probe import LARGEST_DEFAULT_WINDOW, choose_window
 from ..llm.server_info import ModelDetails
 from ..nodes.agent_loop import AgentLoop
 from ..nodes.agents import agent_task
 from ..nodes.deps import no_other_model
+from ..nodes.first_messages import too_large
 from ..nodes.window import prompt_tokens, share_in
 from ..retrieval.files import require_rules
 from ..runs.changes import require_git
 from ..runs.lease import RunLease, take_lease
 from ..runs.store import RunRow, RunStore
+from ..tools.sandboxes import choose_sandbox
 from .checkout import begin
-from .compose import RunParts, background_jobs, code_retriever, node_deps
+from .compose import RunParts, background_jobs, node_deps, run_retriever
 from .context import AppContext
+from .graphs import load_graph
 from .kept_graph import graph_fields
 from .mentions import MentionParts, attach_mentions, texts_of
 from .model_pool import ROLE_OF_TYPE
 from .models import role_grammar
-from .run import RunRequest, given_inputs, load_graph, run_facts
+from .run import RunRequest, given_inputs, run_facts
 from .secrets import make_mask
 from .sink import StoreSink
 from .spending import run_limits
@@ -137,20 +140,27 @@ class _Models:
 
 
 async def show_prompt(context: AppContext, request: RunRequest, node: str) -> ShownPrompt:
-    """Return the request that a node sends first in a run that begins now.
+    """Return the request that one node sends first; see `show_prompts`."""
+    (shown,) = await show_prompts(context, request, load_graph(context, request.graph), [node])
+    return shown
+
+
+async def show_prompts(
+    context: AppContext, request: RunRequest, loaded: Loaded, nodes: Sequence[str]
+) -> list[ShownPrompt]:
+    """Return the requests that nodes send first in a run that begins now.
 
     Commands and pages that the inputs mention are not run and not fetched. Nothing is written but the cache of the
     code index.
 
     Args:
-        node: its path, as graphs.preview.preview_call takes it.
+        nodes: their paths, as graphs.preview.preview_call takes them.
 
     Raises:
         FlowError: as start_run before it asks a server, and for a node that there is not.
     """
     require_git(context.workspace)
     require_rules(context.workspace)
-    loaded = load_graph(context, request.graph)
     given = given_inputs(loaded, request)
     models = _Models(context, ToolProfiles(context.settings.models.tool_profile))
     secrets = make_mask(b"", os.environ, context.workspace)
@@ -170,7 +180,7 @@ async def show_prompt(context: AppContext, request: RunRequest, node: str) -> Sh
             workspace=context.workspace,
         )
         with take_lease(store, row) as lease:
-            return await _shown(_Run(context, loaded, row, store, lease, secrets, models), node)
+            return await _shown(_Run(context, loaded, row, store, lease, secrets, models), nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,36 +194,43 @@ class _Run:
     models: _Models
 
 
-async def _shown(run: _Run, node: str) -> ShownPrompt:
+async def _shown(run: _Run, nodes: Sequence[str]) -> list[ShownPrompt]:
     context, store, loaded = run.context, run.store, run.loaded
     notices = _Notices()
     row = await begin(store, run.row, notices)
     sink = StoreSink(store, row.id, notices, run.secrets)
-    retriever = code_retriever(context, notices.notice)
+    retriever = run_retriever(context, notices.notice)
     try:
         deps = node_deps(context, _parts(run, row, sink), retriever)
-        found = preview_call(loaded, node, row.input, deps, run_facts(context, row, store))
+        facts = run_facts(context, row, store)
+        found = [preview_call(loaded, node, row.input, deps, facts) for node in nodes]
         mentions = MentionParts(context.workspace, row, store, sink, run.secrets, deps, lambda question: None)
         await attach_mentions(mentions)
-        task = agent_task(found.call)
-        request = await AgentLoop(task, deps).first_request()
+        return [await _first(run, preview, notices) for preview in found]
     finally:
         retriever.close()
+
+
+async def _first(run: _Run, preview: Preview, notices: _Notices) -> ShownPrompt:
+    context, deps = run.context, preview.deps
+    task = agent_task(preview.call, deps)
+    request = await AgentLoop(task, deps).first_request()
+    fault = too_large(task, deps, request.messages, len(request.tools))
     model, (window, window_from) = deps.model(task.model), run.models.window(task.model)
     counter = deps.assembler.counter
     return ShownPrompt(
         node=task.path,
         role=task.role,
-        graph=loaded.spec.name,
+        graph=run.loaded.spec.name,
         model=model.name,
         window=window,
         window_from=window_from,
         max_tokens=request.max_tokens,
         tokens=prompt_tokens(request, counter, None),
         parts=tuple(request_parts(request, task.budget.scaled(share_in(window)), counter)),
-        open=found.open,
+        open=preview.open,
         body=_body(context, request, run.models.details(task.model), window),
-        notices=tuple(notices.lines),
+        notices=(*notices.lines, *([fault.message] if fault else [])),
     )
 
 
@@ -229,6 +246,7 @@ def _parts(run: _Run, row: RunRow, sink: StoreSink) -> RunParts:
         run.models.names,
         background_jobs(run.context, run.store, row, run.secrets),
         no_other_model,
+        choose_sandbox(run.context.settings.sandbox, run.context.dirs, os.environ),
     )
 
 

@@ -22,20 +22,22 @@ class ResumeRequest:
 
     Attributes:
         ref: id, prefix or "last".
-        answer: an open question's id and its answer; None = none given.
+        answers: ids of open questions, each with its answer.
         force_graph: go on although the graph's file says something else now.
         models: settings of other models than the run had, such as {"models.coder": NAME}.
         compact: make the next conversation with a model smaller before anything is asked.
     """
 
     ref: str = "last"
-    answer: tuple[str, Answer] | None = None
+    answers: tuple[tuple[str, Answer], ...] = ()
     force_graph: bool = False
     models: Mapping[str, str] = field(default_factory=dict)
     compact: bool = False
     max_tokens: int | None = None
     max_time_s: float | None = None
     max_cost: float | None = None
+    max_model_calls: int | None = None
+    max_node_runs: int | None = None
 
 
 class Held(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,11 +16,12 @@ from ..core.errors import UsageError
 from ..core.events import Noticed, QuestionAnswered, RunStarted
 from ..core.masking import SecretMask
 from ..core.questions import Answer, Question
+from ..core.texts import shortened
 from ..graphs.build import Flow
 from ..graphs.facts import Facts
-from ..graphs.find import Loaded, find_graph
-from ..graphs.inputs import option_inputs, positional_input, read_inputs
-from ..llm.cassette import Recorder
+from ..graphs.find import Loaded
+from ..graphs.input_words import read_words
+from ..graphs.inputs import positional_input, read_inputs
 from ..nodes.title import text_title
 from ..retrieval.files import require_rules
 from ..runs.changes import require_git
@@ -31,29 +32,27 @@ from ..runs.replies import Replies
 from ..runs.stoppable import Stoppable
 from ..runs.store import RunRow, RunStore, new_run_id
 from ..runs.versions import require_readable
-from ..tools.registry import TOOLS
+from ..tools.sandboxes import choose_sandbox
 from .background import RunBackground
 from .checkout import WORKTREE_HINT, begin_or_undo, continue_in, left_in_worktree, plan_worktree
-from .compose import RunParts, background_jobs, code_retriever, git_facts, node_deps
+from .compose import RunParts, background_jobs, git_facts, node_deps, run_retriever
 from .context import Answerer, AppContext, Surface, runs_db
 from .engine import engine_beside
+from .graphs import GRAPH_SETTINGS, load_graph
 from .kept_graph import check_graph, graph_fields
 from .mentions import MentionParts, attach_mentions, attaches, texts_of
 from .model_pool import ModelPool, falling_back
-from .models import Preflight, Replay, connect, normaliser, record_file, replay_server
+from .models import Preflight, connect, record_file
 from .resume import Held, ResumeRequest
 from .secrets import keep_mask, kept_mask, make_mask, masked_answer
 from .sink import StoreSink
-from .spending import require_prices, run_limits
+from .spending import RUN_LIMITS, require_prices, run_limits
 from .titles import FirstAnswer, titled
 from .verify import keep_verify, kept_verify, verify_command
 
 if TYPE_CHECKING:
     from ..runs.runner import Outcome
-
-
-GRAPH_SETTINGS = ("verify", "check")
-"""The settings that a graph file may read."""
+    from .replaying import Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +64,12 @@ class RunRequest:
         text: the plain argument, for the graph's positional input; None = not given.
         text_is_read: True when it came from a file or a pipe, so that others may have written it.
         inputs: further inputs by name.
-        words: inputs as options of the command line (`--no-approve-plan`), which only the graph can read.
+        words: the words of a command line that only the graph can read: its inputs as options
+            (`--no-approve-plan`), the plain argument.
+        own_options: the other options of that command line, which a wrong word may have meant.
         record, replay: a cassette to write, or to answer from; at most one of them.
-        max_tokens, max_time_s: limits of this run in place of the graph's; None = the graph's.
+        max_tokens, max_time_s, max_model_calls, max_node_runs: limits of this run in place of the graph's; None = the
+            graph's.
         max_cost: in the currency of models.prices; None = no limit.
         worktree: work in a checkout made for the run, from the last commit, instead of in the workspace.
     """
@@ -77,16 +79,24 @@ class RunRequest:
     text_is_read: bool = False
     inputs: Mapping[str, Any] = field(default_factory=dict)
     words: tuple[str, ...] = ()
+    own_options: tuple[str, ...] = ()
     record: Path | None = None
     replay: Path | None = None
     max_tokens: int | None = None
     max_time_s: float | None = None
     max_cost: float | None = None
+    max_model_calls: int | None = None
+    max_node_runs: int | None = None
     worktree: bool = False
 
 
-async def start_run(context: AppContext, request: RunRequest, surface: Surface) -> Outcome:
+async def start_run(
+    context: AppContext, request: RunRequest, surface: Surface, loaded: Loaded | None = None
+) -> Outcome:
     """Run a graph from its start.
+
+    Args:
+        loaded: the graph, for a run that nobody resumes; None = the one that the request names.
 
     Raises:
         LeaseLost: another process took the run over, or may have; this one has written nothing since.
@@ -96,7 +106,7 @@ async def start_run(context: AppContext, request: RunRequest, surface: Surface) 
         raise UsageError("--record and --replay cannot be given together.")
     require_git(context.workspace)
     require_rules(context.workspace)
-    loaded = load_graph(context, request.graph)
+    loaded = loaded or load_graph(context, request.graph)
     inputs = read_inputs(loaded.spec, given := given_inputs(loaded, request))
     read = positional_input(loaded.spec) if request.text_is_read else ""
     options = {**_options(context, request), "texts": texts_of(inputs, given, read)}
@@ -153,46 +163,36 @@ async def go_on(context: AppContext, request: ResumeRequest, surface: Surface, h
             row = store.claim_run(row.id)
             options = {**_raised(row.options, request), "compact": request.compact, **pool.stored()}
             row = store.update_run(row.id, options=options, **graph_fields(loaded, secrets))
-            _answer_first(store, row, request.answer, surface, secrets)
+            _answer_first(store, row, request.answers, surface, secrets)
             return await _drive(context, loaded, held._replace(row=row), pool, surface, secrets, resumed=True)
-
-
-def load_graph(context: AppContext, name: str) -> Loaded:
-    """Return a checked graph and the graphs it runs.
-
-    Raises:
-        UsageError: no graph of that name.
-        GraphInvalid: it cannot be run; one line per fault.
-        Denied: it lies in the repository and is not trusted.
-    """
-    return find_graph(
-        name,
-        workspace=context.workspace,
-        user_dir=context.dirs.config / "graphs",
-        is_trusted=context.trust.covers,
-        tools=tuple(TOOLS),
-        settings=GRAPH_SETTINGS,
-    )
 
 
 def given_inputs(loaded: Loaded, request: RunRequest) -> dict[str, Any]:
     """Return the inputs by name, the plain argument among them.
 
     Raises:
-        UsageError: the graph takes no plain argument, or the input is given twice.
+        UsageError: an option that the graph does not have; it takes no plain argument; an input is given twice.
     """
-    given = {**option_inputs(loaded.spec, request.words), **request.inputs}
-    if request.text is None:
+    spec = loaded.spec
+    options, plain = read_words(spec, request.words, request.own_options)
+    given = {**options, **request.inputs}
+    texts = [*([] if request.text is None else [request.text]), *plain]
+    if len(texts) > 1:
+        raise UsageError(
+            f"`flow run` takes one INPUT, got {shortened(texts[0])} and {shortened(texts[1])}.",
+            hint=f'Put the input in quotes: flow run {spec.name} "..."',
+        )
+    if not texts:
         return given
-    name = positional_input(loaded.spec)
+    name = positional_input(spec)
     if not name:
         raise UsageError(
-            f"{loaded.spec.name} takes no plain argument, got {request.text!r}.",
+            f"{spec.name} takes no plain argument, got {shortened(texts[0])}.",
             hint="Give inputs like -i NAME=VALUE.",
         )
     if name in given:
         raise UsageError(f"The input {name!r} is given twice.", hint="Give it once, plain or with -i.")
-    return {**given, name: request.text}
+    return {**given, name: texts[0]}
 
 
 def _new_run(
@@ -230,13 +230,19 @@ async def _drive(
     context = replace(context, workspace=Path(row.folder))
     first = FirstAnswer(surface.watcher)
     sink = StoreSink(store, row.id, first, secrets)
-    sink.emit("", RunStarted(row.graph, row.input, pool.names["main"], resumed, pool.names))
+    nodes = {node.name: node.type for node in loaded.spec.nodes.values()}
+    sink.emit("", RunStarted(row.graph, row.input, pool.names["main"], resumed, pool.names, nodes))
     for event in (*((Noticed(pool.note),) if pool.note else ()), *pool.told()):
         sink.emit("", event)
     gate = run_limits(context.settings.models, loaded.spec.limits, row, store)
     sink.progress("", "retrieving")
-    retriever = code_retriever(context, lambda text: sink.emit("", Noticed(text)))
-    await asyncio.to_thread(retriever.prepare)
+    retriever = run_retriever(context, lambda text: sink.emit("", Noticed(text)), Path(row.workspace))
+    # These wait for git and for a probe of the sandbox, so side by side.
+    _, sandbox, facts = await asyncio.gather(
+        asyncio.to_thread(retriever.prepare),
+        asyncio.to_thread(choose_sandbox, context.settings.sandbox, context.dirs, os.environ),
+        asyncio.to_thread(run_facts, context, row, store),
+    )
     replies = Replies(store, row.id)
     parts = RunParts(
         row,
@@ -249,9 +255,11 @@ async def _drive(
         pool.tool_names,
         background_jobs(context, store, row, secrets),
         falling_back(pool, store, row.id, sink),
+        sandbox,
+        pool,
     )
     deps = node_deps(context, parts, retriever)
-    flow = Flow(loaded.spec, loaded.library, deps, run_facts(context, row, store))
+    flow = Flow(loaded.spec, loaded.library, deps, facts)
     try:
         # A first request that goes out early would lack what a person attached.
         opening = None if resumed or attaches(row) else flow.open(row.input)
@@ -303,18 +311,24 @@ def _options(context: AppContext, request: RunRequest) -> dict[str, Any]:
         "max_tokens": request.max_tokens,
         "max_time_s": request.max_time_s,
         "max_cost": request.max_cost,
+        "max_model_calls": request.max_model_calls,
+        "max_node_runs": request.max_node_runs,
     }
 
 
 def _raised(options: Mapping[str, Any], request: ResumeRequest) -> dict[str, Any]:
-    limits = {"max_tokens": request.max_tokens, "max_time_s": request.max_time_s, "max_cost": request.max_cost}
+    limits = {name: getattr(request, name) for name in RUN_LIMITS}
     return {**options, **{name: value for name, value in limits.items() if value is not None}}
 
 
 def _server(
     options: Mapping[str, Any], workspace: Path, secrets: SecretMask
 ) -> AbstractContextManager[Replay | None]:
-    return replay_server(Path(options["replay"]), workspace, secrets) if options["replay"] else nullcontext()
+    if not options["replay"]:
+        return nullcontext()
+    from .replaying import replay_server  # late, as below: few runs need it, and it brings an HTTP server
+
+    return replay_server(Path(options["replay"]), workspace, secrets)
 
 
 def _settings(settings: Settings, replaying: Replay | None) -> Settings:
@@ -322,6 +336,8 @@ def _settings(settings: Settings, replaying: Replay | None) -> Settings:
     if replaying is None:
         return settings
     alone: dict[str, Any] = {**dict.fromkeys(ROLES, ""), "fallback": [], "role_fallback": {}}
+    # Another window would come to other compactions, and so to other requests.
+    alone["num_ctx"] = replaying.recorded.window or settings.models.num_ctx
     server = settings.server.model_copy(update={"url": replaying.server.url, "kind": "auto"})
     models = settings.models.model_copy(update=alone)
     return settings.model_copy(update={"server": server, "models": models})
@@ -343,9 +359,12 @@ async def _connect(
     preflight: Preflight,
     replaying: Replay | None,
 ) -> ModelPool:
-    path = options["record"]
-    recorder = Recorder(Path(path), normalise=normaliser(workspace, secrets)) if path else None
-    recorded = replaying.profiles if replaying else None
+    recorder = None
+    if path := options["record"]:
+        from .replaying import recorder as recorder_to
+
+        recorder = recorder_to(Path(path), workspace, secrets)
+    recorded = replaying.recorded if replaying else None
     replaced = options.get("replaced_tags")
     return await connect(
         settings, exact_tags(loaded), recorder, preflight=preflight, recorded=recorded, replaced=replaced
@@ -363,11 +382,10 @@ def exact_tags(loaded: Loaded) -> tuple[str, ...]:
 
 
 def _answer_first(
-    store: RunStore, row: RunRow, answer: tuple[str, Answer] | None, surface: Surface, secrets: SecretMask
+    store: RunStore, row: RunRow, answers: Iterable[tuple[str, Answer]], surface: Surface, secrets: SecretMask
 ) -> None:
-    given = masked_answer(answer[1], secrets) if answer else None
-    if answer is None or given is None:
-        return
-    question_id = answer[0]
-    store.close_question(row.id, question_id, given)
-    StoreSink(store, row.id, surface.watcher, secrets).emit("", QuestionAnswered(question_id, given.choice, given.by))
+    sink = StoreSink(store, row.id, surface.watcher, secrets)
+    for question_id, answer in answers:
+        if (given := masked_answer(answer, secrets)) is not None:
+            store.close_question(row.id, question_id, given)
+            sink.emit("", QuestionAnswered(question_id, given.choice, given.by))

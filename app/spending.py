@@ -13,6 +13,9 @@ from ..graphs.spec import Limits
 from ..runs.limits import RunLimits
 from ..runs.store import RunRow, RunStore
 
+RUN_LIMITS = ("max_tokens", "max_time_s", "max_cost", "max_model_calls", "max_node_runs")
+"""The limits that a run may be given when it is started or resumed, by their names among its options."""
+
 
 def prices_of(models: ModelSettings) -> Prices:
     """Return the prices that are set."""
@@ -22,12 +25,13 @@ def prices_of(models: ModelSettings) -> Prices:
 def run_limits(models: ModelSettings, limits: Limits, row: RunRow, store: RunStore) -> RunLimits:
     """Return the limits of a run: those of its graph, but for what the run was started or resumed with."""
     options = row.options
-    tokens, wall_s = options.get("max_tokens"), options.get("max_time_s")
-    limits = replace(
-        limits,
-        tokens=limits.tokens if tokens is None else tokens,
-        wall_s=limits.wall_s if wall_s is None else wall_s,
-    )
+    given = {
+        "tokens": options.get("max_tokens"),
+        "wall_s": options.get("max_time_s"),
+        "model_calls": options.get("max_model_calls"),
+        "node_runs": options.get("max_node_runs"),
+    }
+    limits = replace(limits, **{name: value for name, value in given.items() if value is not None})
     return RunLimits(store, row.id, limits, prices=prices_of(models), max_cost=options.get("max_cost"))
 
 

@@ -23,7 +23,7 @@ from ..tools.calls import run_call
 from ..tools.effects import Effects
 from ..tools.registry import TOOLS, toolset
 from ..tools.sandboxes import choose_sandbox, confinement_by
-from .compose import code_retriever
+from .compose import run_retriever
 from .context import AppContext, Surface
 from .hooks import TrustedHooks
 from .memory import trusted_when_written
@@ -83,7 +83,7 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
     """
     (spec,) = toolset([name])
     blobs = BlobStore(context.dirs.data / "blobs" / "single-calls")
-    retriever = code_retriever(context, surface.watcher.notice)
+    retriever = run_retriever(context, surface.watcher.notice)
 
     def ask(question: Question) -> Answer:
         given = surface.answerer(question)

@@ -1,4 +1,4 @@
-"""Numbers as people write them on a command line: 600k, 2M, 30m, 4h."""
+"""Numbers and times as people write them on a command line (600k, 2M, 30m, 4h), and as they are shown."""
 
 from __future__ import annotations
 
@@ -35,3 +35,24 @@ def read_duration(option: str, text: str) -> float:
     if seconds <= 0:
         raise UsageError(f"{option} {text!r} is no time above 0.", hint="Write it like 90s, 30m or 4h.")
     return seconds
+
+
+def counted(count: int, word: str) -> str:
+    """Return a number with its word in the singular or plural."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def short_number(number: int) -> str:
+    """Return a count in at most five characters or so: 950, 12.3k, 4.5M."""
+    if number < 1_000:
+        return str(number)
+    return f"{number / 1_000:.1f}k" if number < 999_950 else f"{number / 1_000_000:.1f}M"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours, rounded to the second."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -29,22 +29,33 @@ _HELP = ("-h", "--help")
 
 
 class CommandEntry(NamedTuple):
-    """One command. `open_options`: options it does not declare reach it in `ctx.args` (a graph's own inputs)."""
+    """One command.
+
+    Attributes:
+        open_options: options it does not declare reach it in `ctx.args` (a graph's own inputs).
+        more_help: "module:function" that returns, for the words behind the command, what its help has to add.
+    """
 
     name: str
     target: str
     help: str
     open_options: bool = False
+    more_help: str = ""
 
 
 COMMANDS = (
-    CommandEntry("run", "run:run", "Run a graph on this repository.", open_options=True),
+    CommandEntry("run", "run:run", "Run a graph on this repository.", True, "input_help:input_help"),
     CommandEntry("resume", "resume:resume", "Go on with a run that was stopped, or answer its question."),
     CommandEntry("undo", "undo:undo", "Take back the last commit of flow, or what a run wrote."),
     CommandEntry("runs", "runs:app", "List, show and remove runs."),
+    CommandEntry("graphs", "graphs:app", "List, check, draw and test graphs."),
     CommandEntry("demo", "demo:demo", "Watch a small repository being mended, with or without a model."),
     CommandEntry("doctor", "doctor:doctor", "Check this machine: programs, model server, model, folders."),
     CommandEntry("models", "models:app", "List, choose, download and test models."),
+    CommandEntry("search", "search:search", "Find files and definitions of this repository."),
+    CommandEntry("map", "map:show_map", "Show the files that matter most, as outlines, or draw what uses what."),
+    CommandEntry("index", "index:app", "Build, show and delete the index of the code."),
+    CommandEntry("docs", "docs:app", "Add documents (Markdown, PDF, Word, ...) and search them."),
     CommandEntry("tools", "tools:app", "List the tools agents have, or call one."),
     CommandEntry("prompts", "prompts:app", "Show what a model is sent by a node, and what it costs."),
     CommandEntry("permissions", "permissions:app", "Tell whether a shell command would be asked for."),
@@ -52,6 +63,7 @@ COMMANDS = (
     CommandEntry("init", "init:init", "Write .agent.md, what agents should know of this repository."),
     CommandEntry("memory", "memory:app", "Show and edit what agents are told at the start of every run."),
     CommandEntry("trust", "trust:trust", "Let files of this repository act: settings, graphs, code, instructions."),
+    CommandEntry("completion", "completion:completion", "Print the completion script of a shell.", open_options=True),
     CommandEntry("version", "version:version", "Print the version."),
 )
 
@@ -97,9 +109,13 @@ def _unknown_command(name: str) -> UsageError:
     return UsageError(f"There is no command {name!r}.", hint=hint)
 
 
+def _imported(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(import_module(f".{module}", __package__), name)
+
+
 def _build(entry: CommandEntry) -> Any:
-    module, _, name = entry.target.partition(":")
-    target = getattr(import_module(f".{module}", __package__), name)
+    target = _imported(entry.target)
     if isinstance(target, typer.Typer):
         # Set here, since typer would load rich for a sub-app that forgot to say so.
         target.rich_markup_mode = None
@@ -124,8 +140,9 @@ def _without_help_option(command: Any) -> None:
 def main() -> None:
     """Run the command line of this process and end it with its exit code."""
     # Importing LangGraph makes a million objects that live to the end; with Python's own thresholds the collector
-    # walks them again and again, a fifth of the CPU time of a short run.
-    gc.set_threshold(50_000, 10, 10)
+    # walks them again and again, a fifth of the CPU time of a short run. Before a first model request up to
+    # 150,000 are made, of which 2,000 are garbage.
+    gc.set_threshold(200_000, 10, 10)
     # Without its own command line, an optional extra, httpx loads neither rich nor pygments nor click: a tenth of the
     # CPU time until the first model request. None is Python's own mark for a module that cannot be imported, which
     # httpx takes for the extra not being there.
@@ -163,7 +180,7 @@ def _run(command: list[str], options: CliOptions) -> int:
     table = CommandTable(name="flow", help=_SUMMARY, epilog=_CODES, rich_markup_mode=None, add_help_option=False)
     words = command[: command.index("--")] if "--" in command else command
     if not command or words[:1] == ["help"] or any(word in _HELP for word in words):
-        _show_help(table, [word for word in words if word not in (*_HELP, "help")])
+        _show_help(table, options, [word for word in words if word not in (*_HELP, "help")])
         return 0
     try:
         with table.make_context("flow", command, obj=options) as ctx:
@@ -174,19 +191,21 @@ def _run(command: list[str], options: CliOptions) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _show_help(table: CommandTable, words: list[str]) -> None:
-    """Print the help of the innermost command that the words name; what follows it does not matter."""
+def _show_help(table: CommandTable, options: CliOptions, words: list[str]) -> None:
+    """Print the help of the innermost command that the words name, and what it adds for the words that follow."""
     command: Any = table
     context = typer.Context(command, info_name="flow")
-    for word in words:
-        if not isinstance(command, TyperGroup):
-            break
-        inner = command.get_command(context, word)
+    rest = list(words)
+    while rest and isinstance(command, TyperGroup):
+        inner = command.get_command(context, rest[0])
         if inner is None:
             break
-        context = typer.Context(inner, parent=context, info_name=word)
+        context = typer.Context(inner, parent=context, info_name=rest.pop(0))
         command = inner
     print(command.get_help(context))
+    entry = next((entry for entry in COMMANDS if words and entry.name == words[0]), None)
+    if entry is not None and entry.more_help and rest:
+        print(_imported(entry.more_help)(options, command, rest), end="")
     if command is not table:
         print("\nOptions that every command has: flow --help")
 

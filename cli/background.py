@@ -21,7 +21,7 @@ def running_jobs(store: RunStore, run_id: str) -> list[BackgroundJob]:
 
 def job_lines(jobs: Sequence[BackgroundJob]) -> list[str]:
     """Return one line for each job below a headline; [] = there are none."""
-    from .render import duration
+    from .amounts import duration
     from .runs import columns
 
     if not jobs:

@@ -13,9 +13,7 @@ from .printing import visible
 
 if TYPE_CHECKING:
     from ..app.context import AppContext
-    from ..configs.dirs import Dirs
-    from ..configs.load import Loaded
-    from ..configs.trust import TrustStore
+    from ..app.surroundings import Setup
 
 OUTPUTS = ("text", "json", "jsonl")
 
@@ -143,15 +141,6 @@ def _output(given: Sequence[str], env: Mapping[str, str]) -> str:
     return given[-1]
 
 
-class Setup(NamedTuple):
-    """Everything that settings are read from and came to, for one command."""
-
-    workspace: Path
-    dirs: Dirs
-    trust: TrustStore
-    loaded: Loaded
-
-
 def load_setup(options: CliOptions, flags: Mapping[str, Any] | None = None) -> Setup:
     """Return the settings of this command with where they came from; notices are in `loaded.notices`, unprinted.
 
@@ -161,19 +150,10 @@ def load_setup(options: CliOptions, flags: Mapping[str, Any] | None = None) -> S
     Raises:
         ConfigError: settings that cannot be used.
     """
-    from ..configs.dirs import find_dirs
-    from ..configs.load import load_settings
-    from ..configs.trust import trust_store
-    from ..configs.workspace import find_workspace
+    from ..app.surroundings import load_setup as load
 
-    workspace = find_workspace(options.directory)
-    dirs = find_dirs(options.env)
-    trust = trust_store(dirs)
     output = options.output if options.output_given else None
-    loaded = load_settings(
-        workspace, dirs, options.env, options.overrides, {"output": output, **(flags or {})}, trust
-    )
-    return Setup(workspace, dirs, trust, loaded)
+    return load(options.directory, options.env, options.overrides, {"output": output, **(flags or {})})
 
 
 def app_context(options: CliOptions, flags: Mapping[str, Any] | None = None) -> AppContext:
@@ -185,12 +165,9 @@ def app_context(options: CliOptions, flags: Mapping[str, Any] | None = None) -> 
     Raises:
         ConfigError: settings that cannot be used.
     """
-    from ..app.context import AppContext
-
     setup = load_setup(options, flags)
     print_notices(options, setup.loaded.notices)
-    start = options.directory.resolve().relative_to(setup.workspace).as_posix()
-    return AppContext(setup.workspace, setup.dirs, setup.trust, setup.loaded.settings, start)
+    return setup.context(options.directory)
 
 
 def print_notices(options: CliOptions, notices: Sequence[str]) -> None:

@@ -84,12 +84,22 @@ def recommend(
 
 
 @app.command("pull")
-def pull(ctx: typer.Context, name: str = typer.Argument(..., metavar="NAME", help="The model's tag.")) -> None:
-    """Let the Ollama server download a model. Nothing else ever does."""
+def pull(
+    ctx: typer.Context,
+    name: str = typer.Argument(..., metavar="NAME", help="The model's tag, or e5-small, e5-base, e5-large."),
+    weights: str = typer.Option(
+        "int8", "--weights", metavar="int8|fp32|torch", help="Of an embedding model: for onnx (int8, fp32), or torch."
+    ),
+) -> None:
+    """Let the Ollama server download a model, or download weights of an embedding model. Nothing else ever does."""
     import asyncio
 
+    from ..app.embedding import hub_model
     from ..app.model_list import pull_model
 
+    if hub_model(name) is not None:
+        _pull_weights(ctx.obj, name, weights)
+        return
     options: CliOptions = ctx.obj
     progress = _Progress(options)
     try:
@@ -100,6 +110,30 @@ def pull(ctx: typer.Context, name: str = typer.Argument(..., metavar="NAME", hel
         print_json({"model": name, "status": "success"})
     else:
         print(f"{visible(name)} is there. Test it with `flow models test {visible(name)}`.")
+
+
+def _pull_weights(options: CliOptions, name: str, weights: str) -> None:
+    from ..app.embedding import hub_model, pull_weights, weights_folder
+    from ..core.errors import UsageError
+
+    if weights not in ("int8", "fp32", "torch"):
+        raise UsageError(f"--weights {weights!r} is no kind of weights.", hint="Choose int8, fp32 or torch.")
+    model = hub_model(name)
+    assert model is not None
+    context = app_context(options)
+    progress = _Progress(options)
+    try:
+        files = pull_weights(context, model, weights, options.env, progress.show)  # type: ignore[arg-type]  # checked above
+    finally:
+        progress.end()
+    folder = weights_folder(context.dirs, model)
+    if options.json:
+        names = [path.relative_to(folder).as_posix() for path in files]
+        print_json({"model": model.name, "folder": str(folder), "files": names, "status": "success"})
+        return
+    print(f"{model.name} is in {visible(str(folder))}.")
+    if context.settings.embed.model != model.name:
+        print(f"Use it with the setting embed.model = {model.name!r}.")
 
 
 @app.command("test")

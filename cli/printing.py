@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,3 +34,12 @@ def node_name(label: str) -> str:
 def one_line(text: str) -> str:
     """Return a text without its line breaks: what a server or a model said may have any."""
     return " ".join(text.split())
+
+
+def shows_lines() -> bool:
+    """Return whether stdout can show the characters that lines are drawn with."""
+    try:
+        "─│┌▼".encode(sys.stdout.encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def resume(
     ctx: typer.Context,
     ref: str = typer.Argument("last", metavar="RUN", help="Id of a run, its beginning, or last."),
-    answer: str = typer.Option("", "--answer", metavar="[ID=]CHOICE", help="Answer an open question."),
+    answer: list[str] = typer.Option(
+        None, "--answer", metavar="[ID=]CHOICE", help="Answer an open question; several with their ids."
+    ),
     force_graph: bool = typer.Option(False, "--force-graph", help="Go on although the graph was changed."),
     compact: bool = typer.Option(False, "--compact", help="Make the conversation smaller first."),
     model: list[str] = typer.Option(
@@ -25,6 +27,8 @@ def resume(
     max_tokens: str = typer.Option(None, "--max-tokens", metavar="N", help="New limit of the run's tokens."),
     max_time: str = typer.Option(None, "--max-time", metavar="TIME", help="New limit of the run's time."),
     max_cost: str = typer.Option(None, "--max-cost", metavar="N", help="New limit of its cost."),
+    max_model_calls: str = typer.Option(None, "--max-model-calls", metavar="N", help="New limit of its model calls."),
+    max_node_runs: str = typer.Option(None, "--max-node-runs", metavar="N", help="New limit of its nodes' visits."),
 ) -> int:
     """Go on with a run that was stopped, waits for an answer, lost its server, or whose process died."""
     from ..app.resume import ResumeRequest, resume_run
@@ -36,23 +40,30 @@ def resume(
     context = app_context(options)
     request = ResumeRequest(
         ref=ref,
-        answer=_answer(context, ref, answer) if answer else None,
+        answers=_answers(context, ref, answer) if answer else (),
         force_graph=force_graph,
         models=read_models(model or []),
         compact=compact,
         max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
         max_time_s=None if max_time is None else read_duration("--max-time", max_time),
         max_cost=None if max_cost is None else read_cost("--max-cost", max_cost),
+        max_model_calls=None if max_model_calls is None else read_amount("--max-model-calls", max_model_calls),
+        max_node_runs=None if max_node_runs is None else read_amount("--max-node-runs", max_node_runs),
     )
     return drive(options, context, lambda surface: resume_run(context, request, surface))
 
 
-def _answer(context: AppContext, ref: str, text: str) -> tuple[str, Answer]:
+def _answers(context: AppContext, ref: str, texts: list[str]) -> tuple[tuple[str, Answer], ...]:
     from ..app.context import runs_db
+    from ..core.errors import UsageError
     from ..runs.store import RunStore
     from .asking import parse_answer
 
     with RunStore(runs_db(context)) as store:
         row = store.find_run(ref, context.workspace)
-        question, answer = parse_answer(text, store.questions(row.id))
-    return question.id, answer
+        given = [parse_answer(text, store.questions(row.id)) for text in texts]
+    ids = [question.id for question, _ in given]
+    for place, name in enumerate(ids):
+        if name in ids[:place]:
+            raise UsageError(f"The question {name[:8]} is answered twice.", hint="Give one --answer for each.")
+    return tuple((question.id, answer) for question, answer in given)

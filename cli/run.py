@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from ..core.errors import UsageError
 from .context import CliOptions, app_context
+
+if TYPE_CHECKING:
+    from ..app.context import AppContext
+    from ..app.run import RunRequest
 
 
 def run(
@@ -34,37 +38,69 @@ def run(
     max_tokens: str = typer.Option(None, "--max-tokens", metavar="N", help="Tokens of the run; k and M may follow."),
     max_time: str = typer.Option(None, "--max-time", metavar="TIME", help="Time of the run, such as 30m."),
     max_cost: str = typer.Option(None, "--max-cost", metavar="N", help="Cost of the run, by models.prices."),
+    max_model_calls: str = typer.Option(None, "--max-model-calls", metavar="N", help="Model calls of the run."),
+    max_node_runs: str = typer.Option(None, "--max-node-runs", metavar="N", help="Visits of all its nodes together."),
     no_preflight: bool = typer.Option(
         False, "--no-preflight", help="Do not ask each model for one token before the run begins."
     ),
     worktree: bool = typer.Option(False, "--worktree", help="Work in a new checkout of the last commit."),
+    dry_run: bool = typer.Option(
+        False,
+        "--dry-run",
+        help="Show the route, the prompts' sizes, tools and limits; ask no server, change nothing.",
+    ),
 ) -> int:
-    """Run a graph. Its own inputs may also be given as options, such as --no-approve-plan or --task=TEXT."""
+    """Run a graph. Its own inputs may also be given as options, such as --no-approve-plan or --task=TEXT.
+
+    flow run GRAPH --help tells the inputs of a graph.
+    """
     from ..app.run import RunRequest, start_run
     from .amounts import read_amount, read_cost, read_duration
     from .surface import drive
     from .trust_asking import ask_before_run
 
     options: CliOptions = ctx.obj
-    plain, words = _words(graph, text, ctx.args)
     request = RunRequest(
-        graph=graph_file(options, graph),
-        text=_text(options, plain, input_file),
+        graph=graph_file(options, _graph(graph)),
+        text=None if input_file is None else _text(options, input_file),
         text_is_read=input_file is not None,
         inputs=read_pairs(inputs or []),
-        words=words,
+        # Options of the graph, which are not known here, stand among the arguments in their order.
+        words=(*(() if text is None else (text,)), *ctx.args),
+        own_options=tuple(option for param in ctx.command.params for option in param.opts),
         record=_from(options, record),
         replay=_from(options, replay),
         max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
         max_time_s=None if max_time is None else read_duration("--max-time", max_time),
         max_cost=None if max_cost is None else read_cost("--max-cost", max_cost),
+        max_model_calls=None if max_model_calls is None else read_amount("--max-model-calls", max_model_calls),
+        max_node_runs=None if max_node_runs is None else read_amount("--max-node-runs", max_node_runs),
         worktree=worktree,
     )
     # Before the settings are read: those of the repository may be among what is trusted now.
     ask_before_run(options)
     flags = {"mode": mode, "models.preflight": False if no_preflight else None}
     context = app_context(options, {**read_models(model or []), **flags})
+    if dry_run:
+        return _show_dry_run(options, context, request)
     return drive(options, context, lambda surface: start_run(context, request, surface))
+
+
+def _show_dry_run(options: CliOptions, context: AppContext, request: RunRequest) -> int:
+    import asyncio
+
+    from ..app.dry_run import plan_run
+    from .context import print_notices
+    from .dry_run import dry_run_data, dry_run_lines
+    from .printing import print_json, shows_lines
+
+    planned = asyncio.run(plan_run(context, request))
+    print_notices(options, planned.notices)
+    if options.json:
+        print_json(dry_run_data(planned), indent=2 if options.output == "json" else None)
+    else:
+        print("\n".join(dry_run_lines(planned, plain=not shows_lines())))
+    return 0
 
 
 def read_pairs(texts: list[str]) -> dict[str, str]:
@@ -116,36 +152,13 @@ def graph_file(options: CliOptions, name: str) -> str:
     return path
 
 
-_GRAPH_OPTION = re.compile(r"--[a-zA-Z][\w-]*(=.*)?", re.DOTALL)
+def _graph(word: str) -> str:
+    if word.startswith("-"):
+        raise UsageError(f"`flow run` begins with a GRAPH, got {word!r}.", hint="Write it as: flow run GRAPH [INPUT]")
+    return word
 
 
-def _words(graph: str, text: str | None, words: list[str]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the plain input, and the words that only the graph can read: its inputs as options.
-
-    The command line's own parser does not know these options, so one before the plain input arrives in its place.
-
-    Raises:
-        UsageError: two words that are no options; most often the input's quotes were forgotten.
-    """
-    if text is not None and _GRAPH_OPTION.fullmatch(text):
-        words, text = [text, *words], None
-    plain = [word for word in words if not word.startswith("-")]
-    if text is None and plain:
-        words = [word for word in words if word != plain[0]]
-        text, plain = plain[0], plain[1:]
-    if plain:
-        raise UsageError(
-            f"`flow run` takes one INPUT, got {text!r} and {plain[0]!r}.",
-            hint=f'Put the input in quotes: flow run {graph} "..."',
-        )
-    return text, tuple(words)
-
-
-def _text(options: CliOptions, text: str | None, input_file: str | None) -> str | None:
-    if input_file is None:
-        return text
-    if text is not None:
-        raise UsageError("The plain input is given twice: as an argument and by --input-file.")
+def _text(options: CliOptions, input_file: str) -> str:
     if input_file == "-":
         import sys
 

@@ -105,7 +105,7 @@ def remove(ctx: typer.Context) -> None:
         rows = {row.id: row for row in (store.find_run(ref, _workspace(options)) for ref in refs)}
         if "--force" not in ctx.args:
             for row in rows.values():
-                require_removable(row)
+                require_removable(store, row)
         kept = {run_id: remove_run(store, row) for run_id, row in rows.items()}
     if options.json:
         print_json({"removed": list(rows)})
@@ -251,7 +251,7 @@ class RunReport:
         return [line for at, part in enumerate(filter(None, parts)) for line in ([""] if at else []) + part]
 
     def _head(self) -> list[str]:
-        from .render import duration
+        from .amounts import duration
 
         row, usage = self.row, self.usage
         code = (

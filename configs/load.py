@@ -80,7 +80,8 @@ def load_settings(
         origins.update(dict.fromkeys(layer.values, layer.name))
         places.update(layer.places)
     _fill_server_url(values, origins, places, env)
-    values["embed.path"] = _expand_home(values["embed.path"], env)
+    for key in ("embed.path", "rerank.path"):
+        values[key] = _expand_home(values[key], env)
     return Loaded(Settings.model_validate(nest(values)), origins, places, notices)
 
 

@@ -293,6 +293,11 @@ class ContextSettings(_Table):
         description="Share of the window at which a conversation is made smaller: old results are shown short, else "
         "the model sums up what is left out. Also when there is no room for the longest reply.",
     )
+    no_map_for: list[str] = Field(
+        default_factory=list,
+        description="Models whose agents get no repository map in their first message, by name or pattern "
+        '("qwen2.5-coder:1.5b", "*:1b"): small ones take what stands in it for code that they wrote.',
+    )
 
 
 class LimitSettings(_Table):

@@ -1,4 +1,4 @@
-"""Frames around text that was read, so that a model can tell data from its task. Called by first messages and tools."""
+"""Frames around text that was read, so that a model can tell data from its task."""
 
 from __future__ import annotations
 

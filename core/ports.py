@@ -76,7 +76,7 @@ class PromptCounts(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns texts into unit vectors of one dimension."""
+    """Turns texts into unit vectors of one dimension; [] for a text in a script that its model does not know."""
 
     id: str
     """Names model, pooling and prefixes; vectors of different ids never mix."""

@@ -72,6 +72,21 @@ class Answer(_Schema):
     enough: bool = Field(description="whether the passages were enough to answer")
 
 
+class Cite(_Schema):
+    """A passage that an answer rests on. `passage` is its number as it was shown, from 1."""
+
+    passage: int = Field(ge=1, description="number of the passage")
+    quote: str = Field(min_length=1, description="a short piece of the passage, copied exactly")
+
+
+class CitedAnswer(_Schema):
+    """An answer from numbered passages. `enough`: whether they held what was asked for."""
+
+    text: str = Field(min_length=1, description="the answer, each statement marked with its passage, like [2]")
+    cites: list[Cite] = Field(default_factory=list, description="one for each number in the text")
+    enough: bool = Field(description="whether the passages were enough to answer")
+
+
 class Verdict(_Schema):
     """One judgement. `item` names what was judged, "" where that is known anyway."""
 
@@ -81,7 +96,7 @@ class Verdict(_Schema):
 
 
 SCHEMAS: dict[str, type[BaseModel]] = {
-    model.__name__: model for model in (Plan, Step, Change, Review, Finding, Answer, Verdict)
+    model.__name__: model for model in (Plan, Step, Change, Review, Finding, Answer, CitedAnswer, Verdict)
 }
 """Schemas that a graph file may name."""
 

@@ -17,7 +17,7 @@ class AgentState(TypedDict, total=False):
     reply that have not run; `measured` is what the server counted for the last request (see window.py), None after a
     compaction; `compacting` numbers the try of a compaction that comes next, 0 = none does; `jobs_told` numbers the
     ended jobs in the background that the model knows of; `reminded` is what reminders.Told keeps; `ratio` is how many
-    tokens the model counts for one that is estimated, as far as this visit knows; `refused` is True from a request
+    tokens the model counts for one that is estimated (window.Ratio); `refused` is True from a request
     that the server had no room for to the next reply, and `granted` the window that it has (window.Granted);
     `unmet` is True once an answer was sent back since it would not do.
     """
@@ -35,7 +35,7 @@ class AgentState(TypedDict, total=False):
     compacting: int
     jobs_told: list[int]
     reminded: dict[str, int]
-    ratio: float
+    ratio: dict[str, Any]
     refused: bool
     granted: dict[str, Any]
     unmet: bool

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..context.view import recent
+from ..core.messages import Message
 from ..core.schemas import Change
+from ..llm.tokens import count_request
 from .agent import change_of, run_agent
 from .agent_task import AgentTask, Check
 from .call import NodeCall, NodeResult, budget_of
@@ -26,11 +29,19 @@ def agent_task(call: NodeCall, deps: NodeDeps) -> AgentTask:
         model=call.model or call.kind,
         budget=budget_of(role.budget, call.budget),
         schema=call.schema or role.schema,
-        history=call.history,
+        history=_history(call, deps),
         model_calls=call.model_calls,
         tokens=call.tokens,
         check=_check_of(call, deps),
     )
+
+
+def _history(call: NodeCall, deps: NodeDeps) -> tuple[Message, ...]:
+    """Return the conversation of the visit before, as far as the node's budget has room for it."""
+    room = (call.budget or {}).get("history")
+    if room is None:
+        return call.history
+    return recent(call.history, room, lambda messages: count_request(messages, (), deps.assembler.counter))
 
 
 def _check_of(call: NodeCall, deps: NodeDeps) -> Check | None:

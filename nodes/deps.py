@@ -45,6 +45,7 @@ class AgentLimits:
         spawn_count: sub-agents one agent may start in one visit.
         compact_at: share of the window at which a conversation is made smaller.
         output_bytes: of one result of a tool, in a window that is not small.
+        no_map_for: names and patterns of the models that get no repository map.
     """
 
     max_tokens: int = 4096
@@ -53,6 +54,7 @@ class AgentLimits:
     spawn_count: int = 8
     compact_at: float = 0.7
     output_bytes: int = OUTPUT_BYTES
+    no_map_for: tuple[str, ...] = ()
 
 
 class CompactNow:

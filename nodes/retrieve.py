@@ -29,8 +29,6 @@ async def run_retrieve(call: NodeCall, deps: NodeDeps) -> NodeResult:
     deps.events.progress(call.label, "retrieving")
     sources = (cast(Source, call.fields["index"]),)
     retriever = deps.toolbox.retriever
-    found = await asyncio.to_thread(
-        retriever.retrieve, query, count * PASSAGE_TOKENS, sources, within=tuple(within)
-    )
+    found = await asyncio.to_thread(retriever.retrieve, query, count * PASSAGE_TOKENS, sources, within=tuple(within))
     hits = [hit_to_dict(hit) for hit in found[:count]]
     return NodeResult(hits, f"{len(hits)} hit{'' if len(hits) == 1 else 's'}")

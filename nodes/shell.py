@@ -26,7 +26,8 @@ async def run_shell(call: NodeCall, deps: NodeDeps) -> NodeResult:
         RunFailed: it could not be started, or its output cannot be used as JSON.
     """
     argv = _argv(call)
-    deps.events.emit(call.label, ToolStarted("run", "command", shlex.join(argv)[:120]))
+    if deps.gate.before_tool(call.label, "run"):
+        deps.events.emit(call.label, ToolStarted("run", "command", shlex.join(argv)[:120]))
     deps.events.progress(call.label, "running command")
     started = time.monotonic()
     # Category "read": the person who wrote the graph or the setting has already decided that it may run.

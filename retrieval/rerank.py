@@ -5,6 +5,7 @@ On a CPU it takes longer than all the rest of a search: some 50 ms a text.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,8 +59,9 @@ class OnnxReranker:
         Raises:
             ConfigError: a library is not installed, or the files cannot be loaded.
         """
-        # With two labels, the second is the one that says yes.
-        return [float(self._model.run(query, text).reshape(-1)[-1]) for text in texts]
+        found = [self._model.run(query, text) for text in texts]
+        # With two labels, the second is the one that says yes. What it cannot read comes last, in its order.
+        return [-math.inf if output is None else float(output.reshape(-1)[-1]) for output in found]
 
 
 class CrossEncoderReranker:

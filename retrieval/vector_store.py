@@ -54,11 +54,18 @@ class VectorStore:
         return True
 
     def text_shas(self) -> set[str]:
+        """Return the hashes of the texts that were embedded."""
         with self._connect() as db:
             return {row[0] for row in db.execute("SELECT text_sha FROM vectors WHERE model = ?", (self._model,))}
 
+    def searchable_shas(self) -> set[str]:
+        """Return the hashes of the texts that have a vector: not of those that the model cannot read."""
+        with self._connect() as db:
+            rows = db.execute("SELECT text_sha FROM vectors WHERE model = ? AND vector <> x''", (self._model,))
+            return {row[0] for row in rows}
+
     def put(self, vectors: Mapping[str, Sequence[float]]) -> None:
-        """Store vectors by text hash; they are on disk when this returns."""
+        """Store vectors by text hash, [] for what has none; they are on disk when this returns."""
         rows = [(self._model, sha, pack(vector)) for sha, vector in vectors.items()]
         with self._connect() as db, transaction(db, "IMMEDIATE"):
             db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)

@@ -34,10 +34,11 @@ AT_ONCE = 64
 _EMBED_BATCH = 64
 _READ_BATCH = 512
 _MARGIN = 16
+_UNREADABLE_TOLD = 0.05
 # Vectors of texts that are gone stay until they are the greater part: another branch may bring the texts back.
 _STALE_FACTOR = 2
 # What is embedded to see whether an id still means the same model, and how near its vectors have to be.
-_SAMPLE = "Where does the parser read the settings? 設定はどこで読まれますか。"
+_SAMPLE = "Where does the parser read the settings?"
 _SAME_MODEL = 0.98
 # Names of what the store notes about the vectors.
 _SAMPLE_MARK = "sample"
@@ -89,6 +90,7 @@ class VectorIndex:
         self._store = VectorStore(folder / "vectors.sqlite3", embedder.id)
         name = f"passages-{hashlib.sha256(embedder.id.encode()).hexdigest()[:16]}"
         self._owner = ChromaOwner(folder, name, self._store, notify)
+        self._syncing = threading.Lock()  # held for as long as texts are embedded; the search goes on meanwhile
         self._mutex = threading.Lock()
         self._told: set[str] = set()
         self._opened = False
@@ -107,7 +109,7 @@ class VectorIndex:
             ConfigError: the embedder cannot be used, or gives vectors of another length than it says.
             ModelUnavailable, ModelFault: the embedder's server does not answer, or with nothing of use.
         """
-        with self._mutex:
+        with self._syncing:
             return self._sync(source, on_progress, answering=False)
 
     def search(self, query: str, limit: int) -> list[str]:
@@ -116,15 +118,14 @@ class VectorIndex:
         Raises:
             ConfigError, ModelUnavailable, ModelFault: as for sync.
         """
-        with self._mutex:
-            if not self._kept or not query.strip():
-                return []
-            return self._nearest(self._embedder.embed_query(query), limit)
+        if not self._kept or not query.strip():
+            return []
+        return self.find_nearest(self._embedder.embed_query(query), limit)
 
     def find_nearest(self, vector: Sequence[float], limit: int) -> list[str]:
-        """Return the same for the unit vector of a query."""
+        """Return the same for the unit vector of a query; [] for one that the model cannot read."""
         with self._mutex:
-            return self._nearest(vector, limit) if self._kept else []
+            return self._nearest(vector, limit) if self._kept and vector else []
 
     def rank(self, source: PassageSource, query: str, limit: int) -> list[str]:
         """Return the nearest passages as `search` does, for somebody who waits for an answer.
@@ -143,22 +144,24 @@ class VectorIndex:
             return []
 
     def catch_up(self, source: PassageSource) -> None:
-        """Do what `rank` does before it searches.
+        """Do what `rank` does before it searches; nothing while another thread is at it.
 
         Raises:
             ConfigError: as for sync.
         """
+        if not self._syncing.acquire(blocking=False):
+            return
         try:
-            with self._mutex:
-                self._sync(source, None, answering=True)
+            self._sync(source, None, answering=True)
         except (ModelUnavailable, ModelFault) as err:
             self._tell_once(f"search by meaning is off: {err}")
+        finally:
+            self._syncing.release()
 
     def missing(self, source: PassageSource) -> int:
         """Return how many texts have no vector yet. Loads no model and no Chroma."""
-        with self._mutex:
-            self._open()
-            return len(source.text_shas() - self._store.text_shas())
+        stored = self._store.text_shas() if self._store.path.exists() else set()
+        return len(source.text_shas() - stored)
 
     def close(self) -> None:
         """Let another process own the vectors."""
@@ -184,11 +187,14 @@ class VectorIndex:
         wanted = source.text_shas()
         missing = wanted - self._store.text_shas()
         embedded = self._embed_missing(source, missing, on_progress, answering)
-        stored = self._store.text_shas()
-        if wanted & stored != self._kept:
-            self._kept = wanted & stored
-            self._exact = None
-        self._keep_cache(stored, check=not answering)
+        stored, searchable = self._store.text_shas(), self._store.searchable_shas()
+        with self._mutex:
+            if wanted & searchable != self._kept:
+                self._kept = wanted & searchable
+                self._exact = None
+            self._keep_cache(searchable, check=not answering)
+        if not answering:
+            self._tell_unreadable(len(wanted & stored), len(self._kept))
         if len(stored) > _STALE_FACTOR * len(wanted) and self._owner.own():
             self._store.delete(stored - wanted)
         # What another process still embeds, or `sync` is to, is looked at again the next time.
@@ -242,7 +248,7 @@ class VectorIndex:
         vector = self._embedder.embed_query(_SAMPLE)
         self._check_vectors([vector])
         before = unpack(self._store.mark(_SAMPLE_MARK))
-        if before and sum(one * other for one, other in zip(vector, before, strict=True)) < _SAME_MODEL:
+        if before and vector and sum(one * other for one, other in zip(vector, before, strict=True)) < _SAME_MODEL:
             self._notify("the embedding model is not the one that the stored vectors are of; all are computed anew")
             self._store.delete(self._store.text_shas())
             missing = source.text_shas()
@@ -251,7 +257,7 @@ class VectorIndex:
 
     def _check_vectors(self, vectors: Sequence[Sequence[float]]) -> None:
         wanted = self._embedder.dimension
-        if wrong := next((len(vector) for vector in vectors if len(vector) != wanted), None):
+        if wrong := next((len(vector) for vector in vectors if vector and len(vector) != wanted), None):
             raise ConfigError(
                 f"the embedder {self._embedder.id!r} gave {wrong} numbers instead of {wanted}.",
                 hint="Check embed.model and the weights' config.json.",
@@ -269,10 +275,12 @@ class VectorIndex:
             check: open it even when it is said to be in step, so that damage is seen.
         """
         digest = hashlib.sha256("".join(sorted(self._kept)).encode()).digest()
-        folders = self._owner.folders()
-        in_step = len(folders) == 1 and self._store.mark(_CHROMA_MARK) == folders[0].name.encode() + digest
+        folders, mark = self._owner.folders(), self._store.mark(_CHROMA_MARK)
+        in_step = len(folders) == 1 and mark == folders[0].name.encode() + digest
         if (in_step and not check) or (not self._kept and not folders) or not self._owner.own():
             return
+        if mark and not folders:
+            self._notify("the vector index was gone and is built anew from the stored vectors")
         cache = self._owner.open(stored)
         cache.replace(sorted(cache.ids - self._kept), self._store.get(sorted(self._kept - cache.ids)))
         self._store.set_mark(_CHROMA_MARK, self._owner.folders()[0].name.encode() + digest)
@@ -286,7 +294,7 @@ class VectorIndex:
 
     def _candidates(self, vector: Sequence[float], limit: int) -> list[str]:
         if self._owner.cache is None and len(self._kept) > self._exact_limit and self._owner.own():
-            self._keep_cache(self._store.text_shas(), check=True)
+            self._keep_cache(self._store.searchable_shas(), check=True)
         if self._owner.cache is not None:
             return self._owner.cache.find_nearest(vector, limit)
         if self._exact is None:
@@ -295,6 +303,14 @@ class VectorIndex:
             dimension = self._embedder.dimension
             self._exact = ExactSearch(self._store.packed(self._kept, dimension), dimension)
         return self._exact.find_nearest(vector, limit)
+
+    def _tell_unreadable(self, stored: int, kept: int) -> None:
+        if stored - kept > _UNREADABLE_TOLD * stored:
+            self._tell_once(
+                f"{stored - kept:,} of {stored:,} passages of {self._what} are in a script that the embedding model "
+                "does not know and are found by their words only; a multilingual one reads them (`flow models pull "
+                "e5-small`)"
+            )
 
     def _tell_once(self, text: str) -> None:
         if text not in self._told:

@@ -169,8 +169,7 @@ class RunJournal:
     def writes(self) -> list[Write]:
         """Return the writes that happened or may have happened, in the order in which they began."""
         rows = self._store.query(
-            "SELECT path, pre_sha, post_sha FROM tool_call WHERE run_id = ? AND kind = ?"
-            " ORDER BY began_at, rowid",
+            "SELECT path, pre_sha, post_sha FROM tool_call WHERE run_id = ? AND kind = ? ORDER BY began_at, rowid",
             (self._run_id, self._write),
         )
         return [Write(row["path"], row["pre_sha"], row["post_sha"]) for row in rows]

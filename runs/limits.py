@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import inf
+from typing import TypeVar
 
 from ..core.errors import LimitReached, WallTimeReached
 from ..core.ports import PlannedCall
@@ -98,7 +99,9 @@ class RunLimits:
         """
         usage = self._check(node)
         if node not in usage.unfinished:
-            self._refuse(node, "node runs", usage.node_runs, self._limits.node_runs, self._in_the_graph("node_runs"))
+            self._refuse(
+                node, "node runs", usage.node_runs, self._limits.node_runs, self._by_option("--max-node-runs N")
+            )
             for visit, limits in self._bounds_of(node):
                 # A visit counts itself as one of its runs.
                 used = usage.of_visit(visit).node_runs - 1
@@ -129,10 +132,14 @@ class RunLimits:
         wall_s: float | None = None,
     ) -> None:
         """Let a visit and all that runs in it use no more than this; see core.ports.StepGate."""
-        new = Limits(node_runs, model_calls, tool_calls, tokens, wall_s)
         old = self._bounds.get(visit, Limits())
-        both = {each.name: _least(getattr(old, each.name), getattr(new, each.name)) for each in fields(Limits)}
-        self._bounds[visit] = Limits(**both)
+        self._bounds[visit] = Limits(
+            node_runs=_least(old.node_runs, node_runs),
+            model_calls=_least(old.model_calls, model_calls),
+            tool_calls=_least(old.tool_calls, tool_calls),
+            tokens=_least(old.tokens, tokens),
+            wall_s=_least(old.wall_s, wall_s),
+        )
 
     def release(self, visit: str) -> None:
         """Forget the bounds of a visit that ended."""
@@ -184,7 +191,9 @@ class RunLimits:
         while True:
             usage = self._check(visit)
             calls = usage.models.calls + len(self._open)
-            self._refuse(visit, "model calls", calls, self._limits.model_calls, self._in_the_graph("model_calls"))
+            self._refuse(
+                visit, "model calls", calls, self._limits.model_calls, self._by_option("--max-model-calls N")
+            )
             for bound, limits in self._bounds_of(visit):
                 calls = usage.of_visit(bound).model_calls + self._open_in(bound)
                 self._refuse(visit, "model calls", calls, limits.model_calls, self._of_node("model_calls"), bound)
@@ -301,14 +310,14 @@ class RunLimits:
         return f"Allow more with `flow resume {self._run_id} {option}`."
 
     def _of_node(self, name: str) -> str:
-        return self._in_the_graph(name, " of the node")
-
-    def _in_the_graph(self, name: str, where: str = "") -> str:
-        place = f"under `limits`{where} in the graph's file"
+        place = "under `limits` of the node in the graph's file"
         return f"Raise {name!r} {place}, then `flow resume {self._run_id} --force-graph`."
 
 
-def _least(one: float | None, other: float | None) -> float | None:
+_Number = TypeVar("_Number", int, float)
+
+
+def _least(one: _Number | None, other: _Number | None) -> _Number | None:
     return min((each for each in (one, other) if each is not None), default=None)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,9 +54,16 @@ def visit_worktrees(parent: Path, run_id: str) -> Iterator[Worktree]:
 
 
 def forget(parent: Path, run_id: str) -> None:
-    """Remove what is known of them."""
+    """Remove what is known of them, and their indexes."""
+    for worktree in visit_worktrees(parent, run_id):
+        shutil.rmtree(index_folder(worktree), ignore_errors=True)
     for record in parent.glob(f"{run_id}-*.json"):
         record.unlink(missing_ok=True)
+
+
+def index_folder(worktree: Worktree) -> Path:
+    """Return where the index of what is in a worktree lies; it need not exist."""
+    return worktree.folder.with_name(f"{worktree.folder.name}.index")
 
 
 def _record(parent: Path, run_id: str, visit: str) -> Path:

@@ -74,7 +74,7 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
         kind = _kind(head, len(head) == WHOLE_BYTES)
         if kind is None:
             raise ToolError(f"{args.path!r} is a binary file; it has no lines to read.")
-        total = f" of {_count(kind.text)}" if len(head) < WHOLE_BYTES else ""
+        total = _count(kind.text) if len(head) < WHOLE_BYTES else None
         with _as_text(file, head, _masked(kind, relative, ctx)) as lines:
             piece = _read(lines, args, ctx.output_bytes)
     remarks = _remarks(piece, kind, args, total, ctx.names)
@@ -96,7 +96,7 @@ def _kept_output(output: str, args: Args, ctx: ToolContext) -> str:
     except KeyError as err:
         raise ToolError(f"{args.path!r} is not kept any more. Make the call again whose output it was.") from err
     piece = _read(io.StringIO(text, newline="\n"), args, ctx.output_bytes)
-    return "\n".join([*piece.lines, *_remarks(piece, FileText(text), args, f" of {_count(text)}", ctx.names)])
+    return "\n".join([*piece.lines, *_remarks(piece, FileText(text), args, _count(text), ctx.names)])
 
 
 def _listing(folder: str, names: ToolNames) -> str:
@@ -169,8 +169,12 @@ def _count(text: str) -> int:
     return text.count("\n") + (not text.endswith("\n"))
 
 
-def _remarks(piece: _Piece, kind: FileText, args: Args, total: str, names: ToolNames) -> list[str]:
-    """Raises: ToolError: the first line lies behind the end."""
+def _remarks(piece: _Piece, kind: FileText, args: Args, total: int | None, names: ToolNames) -> list[str]:
+    """Return what is said below the lines; `total`: the lines of the file, None = not counted.
+
+    Raises:
+        ToolError: the first line lies behind the end.
+    """
     offset = names.argument("read_file", "offset")
     if args.offset > max(piece.last, 1):
         raise ToolError(f"{args.path!r} has {piece.last} lines; {offset} {args.offset} lies behind its end.")
@@ -178,7 +182,9 @@ def _remarks(piece: _Piece, kind: FileText, args: Args, total: str, names: ToolN
     if piece.ended and piece.last == 0:
         remarks.append("(the file is empty)")
     if not piece.ended:
-        remarks.append(f"(lines {args.offset}-{piece.last}{total}; go on with {offset}={piece.last + 1})")
+        # The numbers of the lines shown stand in front of them.
+        left = "" if total is None else f"{total - piece.last} "
+        remarks.append(f"({left}more from {offset}={piece.last + 1})")
     if kind.encoding != "utf-8":
         remarks.append(f"(encoding: {kind.encoding})")
     return remarks

@@ -10,7 +10,16 @@ from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
 from .prompt_text import description
 
-CHILD_TOOLS = ("read_file", "grep", "glob", "search_code")
+CHILD_TOOLS = (
+    "read_file",
+    "grep",
+    "glob",
+    "search_code",
+    "repo_map",
+    "find_symbol",
+    "find_references",
+    "search_docs",
+)
 """What a sub-agent may be given: tools that only read."""
 
 

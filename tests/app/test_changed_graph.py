@@ -66,3 +66,22 @@ def test_forced_graph_is_the_run_s_own_from_then_on(graphs: Path, repo: Path, re
 def test_other_layout_is_no_change(graphs: Path, repo: Path, resume: Any) -> None:
     edit(graphs / "asks.yaml", "nodes:\n", "# 注釈\nnodes:\n\n")
     assert resume("--answer", "yes").code == 0
+
+
+def test_a_changed_prompt_file_and_changed_code_are_told(graphs: Path, repo: Path, flow: Any) -> None:
+    (graphs / "x.md").write_text("Look.\n", "utf-8")
+    (graphs / "t.py").write_text("def f():\n    return 1\n", "utf-8")
+    edit(
+        graphs / "below.yaml",
+        "{say: {",
+        "{see: {type: llm, prompt: {file: x.md}}, do: {type: python, call: 't.py:f'}, say: {",
+    )
+    edit(graphs / "below.yaml", "[[START, say, END]]", "[[START, see, do, say, END]]")
+    with OllamaServer(scripted([])) as server:
+        assert flow("--no-input", "run", "asks", cwd=repo, url=server.url).code == 4
+        edit(graphs / "x.md", "Look.", "Look twice.")
+        edit(graphs / "t.py", "return 1", "return 2")
+        refused = flow("--no-input", "resume", "--answer", "yes", cwd=repo, url=server.url)
+    assert refused.code == 6
+    assert "  below: node 'see', prompt: 'Look.' -> 'Look twice.'" in refused.err
+    assert "  below: file 't.py': line 2: '    return 1' -> '    return 2'" in refused.err

@@ -319,7 +319,7 @@ def test_what_a_tool_refuses_goes_back_to_the_model_and_the_run_goes_on(
         results = [m["content"] for m in server.requests[-2].messages if m["role"] == "tool"]
     expected = [
         "binary",
-        "go on with offset=",
+        "more from offset=",
         "outside the workspace",
         ".git",
         "no_such_tool",

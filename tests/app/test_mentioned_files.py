@@ -14,7 +14,9 @@ from flowloom.runs.blobs import BlobStore
 
 
 class Nothing:
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         return []
 
 

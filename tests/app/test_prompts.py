@@ -78,6 +78,12 @@ def test_parts_add_up_to_the_request_and_stand_beside_their_budgets(shop: Any) -
     assert (plan["window"], plan["window_from"], plan["max_tokens"]) == (32_768, "models.num_ctx", 4096)
 
 
+def test_a_model_that_a_map_confuses_gets_none(shop: Any) -> None:
+    for patterns, is_shown in ((["devstral*:24b"], False), (["other"], True)):
+        plan = shown(shop, "plan", TASK, "-c", f"context.no_map_for={json.dumps(patterns)}")
+        assert ("repo_map" in [part["name"] for part in plan["parts"]]) == is_shown
+
+
 def test_what_only_a_run_can_fill_stands_as_the_graph_has_it(shop: Any) -> None:
     coder, repair = shown(shop, "implement/code", TASK), shown(shop, "repair", TASK)
     assert coder["open"] == ["input.step"]
@@ -101,3 +107,18 @@ def test_node_that_asks_no_model_or_is_not_there_is_named_with_those_that_do(sho
 def test_request_that_leaves_no_room_for_the_reply_is_said(shop: Any) -> None:
     done = shop.flow("prompts", "show", "plan", TASK, "-c", "models.num_ctx=1024", cwd=shop.repo)
     assert done.code == 0 and "it does not fit" in done.err and "models.num_ctx=N" in done.err
+
+
+def test_a_node_is_shown_with_its_schema_and_the_tools_that_it_may_have(shop: Any, tmp_path: Path) -> None:
+    file = tmp_path / "g.yaml"
+    inner = "---\nflow: 1\nname: inner\nnodes: {look: {type: coder, prompt: look}}\nedges: [[START, look, END]]\n"
+    file.write_text(
+        "flow: 1\nname: g\nnodes:\n"
+        "  ask: {type: llm, prompt: ask, output: {schema: {type: array, items: {type: integer}}}}\n"
+        "  below: {type: graph, graph: inner, workspace: readonly}\nedges: [[START, ask, below, END]]\n" + inner
+    )
+    ask = shown(shop, "ask", "-g", str(file))["request"]
+    assert ask["format"] == {"type": "array", "items": {"type": "integer"}}
+    look = shown(shop, "below/look", "-g", str(file))["request"]
+    names = {tool["function"]["name"] for tool in look["tools"]}
+    assert "bash" in names and not [name for name in names if "edit" in name or "write" in name]

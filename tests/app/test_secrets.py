@@ -84,7 +84,9 @@ class OneHit:
         self._hit = hit
         self.queries: list[str] = []
 
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         self.queries.append(query)
         return [self._hit]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from flowloom.llm.answers import Fault, Reply
 from flowloom.llm.ollama_server import OllamaServer, scripted
 from flowloom.llm.openai_server import OpenAIServer
 
+from ..retrieval.hub_server import HubServer
 from .conftest import Flow
 
 MODELS = ("devstral-small-2:24b", "qwen3:8b", "company:7b", "nomic-embed-text:latest")
@@ -117,3 +119,55 @@ def test_test_of_a_model_that_does_not_fit_names_the_setting(flow: Flow) -> None
     with OllamaServer(scripted([]), preflight=Fault("http", text=text)) as server:
         ended = flow("models", "test", OLLAMA_HOST=server.url)
     assert (ended.code, "models.num_ctx" in ended.err) == (5, True)
+
+
+E5 = "Xenova/multilingual-e5-small"
+WEIGHTS = {
+    "config.json": b'{"hidden_size": 384, "model_type": "bert"}',
+    "tokenizer.json": b"{}",
+    "onnx/model_quantized.onnx": b"weights" * 1000,
+}
+
+
+def test_pull_of_an_embedding_model_brings_its_weights_and_turns_search_by_meaning_on(
+    flow: Flow, isolated_home: Path
+) -> None:
+    with HubServer(E5, WEIGHTS) as hub:
+        ended = flow("models", "pull", "e5-small", HF_ENDPOINT=hub.url)
+        again = told(flow("models", "pull", "e5-small", "-o", "json", "-c", f"embed.hub={hub.url}"))
+    folder = isolated_home / "flow" / "data" / "models" / "multilingual-e5-small"
+    assert (ended.code, str(folder) in ended.out) == (0, True)
+    assert "onnx/model_quantized.onnx" in ended.err
+    assert again["files"] == ["tokenizer.json", "config.json", "onnx/model_quantized.onnx"]
+    doctor = told(flow("doctor", "--json", "-c", "server.url=http://127.0.0.1:9"))["checks"]
+    (found,) = [check for check in doctor if check["name"] == "embeddings"]
+    assert (found["status"], "by onnx on cpu" in found["text"]) == ("ok", True)
+
+
+def test_pull_of_another_size_names_the_setting(flow: Flow) -> None:
+    with HubServer("intfloat/multilingual-e5-base", {"onnx/model.onnx": b"x", "config.json": b"{}"}) as hub:
+        ended = flow("models", "pull", "e5-base", "--weights", "fp32", HF_ENDPOINT=hub.url)
+    assert (ended.code, "embed.model = 'multilingual-e5-base'" in ended.out) == (0, True)
+
+
+def test_pull_without_a_way_to_the_hub_ends_with_5_and_names_the_folder_setting(flow: Flow) -> None:
+    ended = flow("models", "pull", "e5-small", HF_ENDPOINT="http://127.0.0.1:9")
+    assert (ended.code, "no way to the hub" in ended.err, "embed.path" in ended.err) == (5, True, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "code", "text"),
+    [
+        (("e5-small", "--weights", "int4"), {}, 2, "no kind of weights"),
+        (("e5-large-instruct",), {}, 2, "there are no int8 weights"),
+        (("e5-small",), {"HF_HUB_OFFLINE": "1"}, 2, "HF_HUB_OFFLINE"),
+        (("e5-small", "-c", 'models.denied_families=["e5"]'), {}, 7, "models.denied_families"),
+    ],
+)
+def test_pull_that_cannot_be_asks_the_hub_nothing(
+    flow: Flow, words: tuple[str, ...], env: dict[str, str], code: int, text: str
+) -> None:
+    with HubServer(E5, WEIGHTS) as hub:
+        ended = flow("models", "pull", *words, HF_ENDPOINT=hub.url, **env)
+        assert hub.asked == []
+    assert (ended.code, text in ended.err) == (code, True)

@@ -227,3 +227,27 @@ def test_python_files_that_a_graph_names_are_listed_wherever_they_stand_in_the_r
     )
     found = [str(file.path.relative_to(workspace)) for file in project_files(workspace) if file.kind == "python"]
     assert found == [".flow/graphs/near.py", "src/triage.py"]
+
+
+def test_presets_and_the_prompts_that_graphs_name_are_listed(workspace: Path) -> None:
+    files = {
+        ".flow/graphs/g.yaml": "nodes: {a: {type: llm, prompt: {file: prompts/見る.md}}}",
+        ".flow/graphs/prompts/見る.md": "x",
+        ".flow/graphs/agents/near.yaml": "prompt:\n  file: 'near.md'\n",
+        ".flow/graphs/agents/near.md": "x",
+        ".flow/agents/far.yaml": "type: llm\nprompt: {file: ../texts/far.txt}",
+        ".flow/texts/far.txt": "x",
+        ".flow/texts/other.txt": "x",
+    }
+    for name, text in files.items():
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / name).write_text(text, "utf-8")
+    found = {str(file.path.relative_to(workspace)): file.kind for file in project_files(workspace)}
+    assert found == {
+        ".flow/graphs/g.yaml": "graph",
+        ".flow/graphs/prompts/見る.md": "prompt",
+        ".flow/graphs/agents/near.yaml": "agent",
+        ".flow/graphs/agents/near.md": "prompt",
+        ".flow/agents/far.yaml": "agent",
+        ".flow/texts/far.txt": "prompt",
+    }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowloom.core.errors import LimitReached, ReplyCut
+from flowloom.core.errors import NoRoom, ReplyCut
 from flowloom.core.events import Phase
 from flowloom.core.messages import CallKey, Message, ModelRequest, ToolCall, ToolDef
 from flowloom.core.schemas import Plan, Review
@@ -120,6 +120,15 @@ async def test_prompt_is_counted_as_the_servers_tokenizer_counts_it(engine: Engi
     assert (reply.usage.completion_tokens or 0) >= engine.tokens(reply.text) - 1
 
 
+async def test_whole_prompt_is_counted_before_it_is_sent_as_it_is_counted_then(chat: OpenAIChat) -> None:
+    for options in ({"schema": KINDS}, {"tools": (READ, GREP)}, {}):
+        request = ask(**options, max_tokens=2)
+        counted = await chat.count(request)
+        with pytest.raises(ReplyCut) as cut:
+            await chat.complete(request, ignore)
+        assert cut.value.usage is not None and counted == cut.value.usage.prompt_tokens, options
+
+
 async def test_text_is_counted_by_the_models_own_pieces_and_bytes(engine: Engine) -> None:
     info = await engine.info()
     for text, count in (("日本", 6), ("return", 4), ("in the", 2), ("x = 1", 5)):
@@ -145,9 +154,9 @@ async def test_output_limit_holds_and_a_cut_reply_is_not_used(chat: OpenAIChat) 
 
 
 async def test_prompt_beyond_the_window_is_one_clear_error(chat: OpenAIChat) -> None:
-    with pytest.raises(LimitReached, match="does not fit the server's window") as caught:
+    with pytest.raises(NoRoom, match="does not fit the server's window") as caught:
         await chat.complete(ask(Message("user", "long " * WINDOW)), ignore)
-    assert "models.num_ctx" in caught.value.hint
+    assert "models.num_ctx" in caught.value.hint and caught.value.window == WINDOW
 
 
 async def test_progress_of_a_long_prompt_is_told(chat: OpenAIChat) -> None:

@@ -122,3 +122,21 @@ async def test_a_model_is_not_asked_before_its_node_is_approved(bench: Any) -> N
     assert run.server.requests == []
     assert "prompt: ask" in run.question.text
     assert await run.answer("yes") == "an answer"
+
+
+@pytest.mark.parametrize(("room", "kept"), [("100k", "012"), ("700", "2"), ("0", "")])
+async def test_a_visit_that_goes_on_takes_as_much_of_the_conversation_as_its_budget_holds(
+    bench: Any, room: str, kept: str
+) -> None:
+    loop = (
+        "flow: 1\nname: g\nstate: {out: {type: any}}\noutput: state.out\nnodes:\n"
+        f"  a: {{type: agent, tools: [], prompt: next, history: continue, budget: {{history: {room}}}, "
+        "output: {to: out}, max_visits: 4, on_limit: z}\n  z: {type: set, value: {}}\n"
+        "edges: [[START, a], {from: a, when: 'false', to: END, else: a}, [z, END]]\n"
+    )
+    run = bench(*(Reply(f"answer {number} " + "long " * 200) for number in range(8)))
+    await run.run(loop)
+    said = [str(message["content"]) for message in run.conversation()]
+    assert "".join(text[7] for text in said if text.startswith("answer ")) == kept
+    # What the conversation began with stays.
+    assert [message["role"] for message in run.conversation()[:2]] == ["system", "user"]

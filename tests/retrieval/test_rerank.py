@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def test_a_cross_encoder_reads_query_and_text_together(tmp_path: Path) -> None:
     assert one != other
     assert reranker.score("parser", ["領収書を経理に提出する"]) != [one]
     assert reranker.score("経費の精算", ["領収書を経理に提出する"]) == [one]
-    assert reranker.score("x", []) == []
+    assert reranker.score("parser", []) == []
+    assert reranker.score("parser", ["где находится парсер"]) == [-math.inf]
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:

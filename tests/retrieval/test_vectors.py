@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ def test_vectors_of_another_model_do_not_mix(
 
 
 def test_lost_neighbour_files_are_rebuilt_without_embedding_again(
-    index: CodeIndex, make_vectors: MakeVectors, embedder: FakeEmbedder
+    index: CodeIndex, make_vectors: MakeVectors, embedder: FakeEmbedder, notices: list[str]
 ) -> None:
     first = make_vectors(embedder)
     first.sync(index)
@@ -129,6 +130,7 @@ def test_lost_neighbour_files_are_rebuilt_without_embedding_again(
     second = make_vectors(embedder)
     assert second.sync(index) == 0
     assert _nearest(index, second, "trains boats")[0] == "b.py"
+    assert notices == ["the vector index was gone and is built anew from the stored vectors"]
 
 
 def test_a_damaged_cache_is_rebuilt_and_told(
@@ -336,6 +338,69 @@ def test_many_new_texts_are_left_to_sync_when_somebody_waits(
     assert vectors.sync(index) == AT_ONCE + 1
     assert vectors.missing(index) == 0
     assert len(vectors.rank(index, "trains", 100)) == AT_ONCE + 4
+
+
+def test_what_the_model_cannot_read_is_found_by_words_only_and_told(
+    index: CodeIndex, make_vectors: MakeVectors, embedder: FakeEmbedder, notices: list[str]
+) -> None:
+    class Latin:
+        id = "latin"
+        dimension = 64
+        asked = 0
+
+        def embed_query(self, text: str) -> list[float]:
+            return embedder.embed_query(text) if text.isascii() else []
+
+        def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
+            self.asked += len(texts)
+            return [self.embed_query(text) for text in texts]
+
+    latin = Latin()
+    vectors = make_vectors(latin)
+    assert vectors.sync(index) == 3
+    assert set(_nearest(index, vectors, "trains boats")) == {"a.py", "b.py"}
+    assert vectors.rank(index, "領収書", 10) == []
+    assert vectors.missing(index) == 0
+    told = "1 of 3 passages of code are in a script that the embedding model does not know"
+    assert [notice.startswith(told) for notice in notices] == [True]
+    vectors.close()
+    again = make_vectors(latin)
+    again.sync(index)
+    assert (latin.asked, len(again.search("trains", 10))) == (3, 2)
+
+
+def test_the_search_goes_on_while_texts_are_embedded(
+    index: CodeIndex, make_tree: MakeTree, make_vectors: MakeVectors, embedder: FakeEmbedder
+) -> None:
+    first = make_vectors(embedder)
+    first.sync(index)
+    first.close()
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Failing):
+        def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
+            begun.set()
+            go_on.wait(10)
+            return super().embed_passages(texts)
+
+    vectors = make_vectors(Slow(embedder, 9, ValueError()))
+    make_tree({"d.py": "def delta():\n    return 'ships'\n"})
+    vectors.rank(index, "trains", 10)
+    index.refresh()
+    other = threading.Thread(target=vectors.sync, args=[index])
+    other.start()
+    assert begun.wait(10)
+    assert len(vectors.rank(index, "trains", 10)) == 3
+    go_on.set()
+    other.join()
+    assert len(vectors.rank(index, "trains", 10)) == 4
+
+
+def test_to_count_what_is_missing_makes_no_folder(
+    index: CodeIndex, make_vectors: MakeVectors, embedder: FakeEmbedder
+) -> None:
+    assert make_vectors(embedder).missing(index) == 3
+    assert not index.path.with_suffix(".vectors").exists()
 
 
 def test_progress_is_told_batch_by_batch(

@@ -72,7 +72,7 @@ def test_node_over_the_limit_is_not_started(gate: Gate, store: RunStore, row: Ru
     with pytest.raises(LimitReached, match=r"2 of at most 2 node runs; stopped before 'b'") as caught:
         two.before_node("b")
     assert caught.value.exit_code == 3
-    assert f"flow resume {row.id} --force-graph" in caught.value.hint
+    assert f"flow resume {row.id} --max-node-runs N" in caught.value.hint
 
 
 async def test_model_call_over_the_limit_is_not_made(gate: Gate, store: RunStore, row: RunRow) -> None:

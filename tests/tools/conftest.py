@@ -66,7 +66,9 @@ class MemoryBlobs:
 class FixedHits:
     hits: list[Hit] = field(default_factory=list)
 
-    def retrieve(self, query: str, budget: int, sources: Sequence[Source]) -> list[Hit]:
+    def retrieve(
+        self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
+    ) -> list[Hit]:
         return self.hits
 
 

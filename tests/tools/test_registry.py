@@ -36,8 +36,18 @@ def wire(spec: ToolSpec, profile: str) -> str:
 
 def test_every_tool_is_listed_under_its_name() -> None:
     assert all(name == spec.name for name, spec in TOOLS.items())
-    named = {"search_code", "git", "todo", "multi_edit", "apply_patch", "run_code", "background", "remember"}
-    assert set(TOOLS) == {*CODER, *named}
+    named = {
+        "search_code",
+        "repo_map",
+        "find_symbol",
+        "find_references",
+        "search_docs",
+        "git",
+        "todo",
+        "multi_edit",
+        "apply_patch",
+    }
+    assert set(TOOLS) == {*CODER, *named, "run_code", "background", "remember"}
 
 
 def test_every_description_has_a_file_and_every_file_a_tool() -> None:
