@@ -10,15 +10,15 @@ import os
 import select
 import socket
 import struct
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import chain
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypedDict, Unpack, cast
 
 from .answers import Answer, Answers, Call, ChatRequest, Fault, Reply, cut_pieces, reply_parts, spoiled_pieces
+from .loopback_http import HttpServer
 from .roles import RoleGrammar, role_fault
 
 ERROR_TEXTS = {
@@ -82,7 +82,7 @@ class LoopbackServer:
         self._preflight = options.get("preflight") or Reply("Hi")
         self._busy = options.get("busy", 0)
         self._lock = threading.Lock()
-        self._http: _Http | None = None
+        self._http: HttpServer | None = None
         self._port = 0
 
     @property
@@ -98,7 +98,7 @@ class LoopbackServer:
 
     def __enter__(self) -> Self:
         self.stopping.clear()
-        self._http = _Http(self, self._port)
+        self._http = HttpServer(self.handler, self, self._port)
         self._port = self._http.server_port
         # A short poll lets the block end quickly.
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
@@ -170,7 +170,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
 
     @property
     def owner(self) -> Any:
-        return cast(_Http, self.server).owner
+        return cast(HttpServer, self.server).owner
 
     def encode(self, parts: Sequence[Mapping[str, Any]]) -> list[bytes]:
         """Return the bytes of each part of a stream; the last part's hold whatever ends the stream."""
@@ -366,36 +366,3 @@ class LoopbackHandler(BaseHTTPRequestHandler):
             if self.owner.stopping.is_set():
                 raise ConnectionAbortedError("the server is stopping")
             waited += 0.02
-
-
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    # The backlog of the standard library (5) refuses the calls of a wide fan-out.
-    request_queue_size = 128
-
-    def __init__(self, owner: LoopbackServer, port: int) -> None:
-        self.owner = owner
-        self.connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), owner.handler)
-
-    def close_connections(self) -> None:
-        """End what is still open: kept-alive connections and streams in a silence."""
-        for connection in list(self.connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # already closed by its other end
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self.connections.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let a client that went away pass; anything else is a bug and is shown."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
