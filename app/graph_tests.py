@@ -192,7 +192,7 @@ class _Answers:
 
     def __call__(self, question: Question) -> Answer | None:
         name = question.node.split("/")[-1].partition("#")[0].partition("[")[0]
-        answers = self.given.get(name, ()) if question.kind == "human" else ()
+        answers = self.given.get(name, ()) if question.kind in ("human", "interrupt") else ()
         if answers:
             at = self.asked[name] = self.asked.get(name, 0) + 1
             return Answer(answers[min(at, len(answers)) - 1])

@@ -48,7 +48,7 @@ def graph_fields(loaded: Loaded, secrets: SecretMask) -> dict[str, Any]:
     The text holds all graph files, as documents, and behind them what lies beside them.
     """
     graphs = (loaded.spec, *loaded.library.values())
-    sources = {spec.source.path: spec.source.text for spec in graphs}
+    sources = {spec.source.path: spec.source.text for spec in graphs if not spec.code}
     beside = {key: file.text for spec in graphs for key, file in spec.beside.items() if not key.startswith(MODULE)}
     files = _FILES + json.dumps(secrets.mask_data(beside), ensure_ascii=False) if beside else ""
     return {

@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-QuestionKind = Literal["human", "approval", "recovery"]
+QuestionKind = Literal["human", "approval", "recovery", "interrupt"]
+"""Who asks: a human node, a tool call, one that a kill cut short, or a graph written in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Question:
         id: given when it is stored; "" before. Any unique prefix of it names it.
         node: path of the node that asks.
         text: what the person reads above the choices.
-        choices: the answers that are accepted, the first being the default at a terminal.
+        choices: the answers that are accepted, the first being the default at a terminal; () = any text is.
         payload: JSON data that goes with it (the effect, a diff, the value to edit).
         headless: the answer taken when nobody can be asked; None = the run waits (exit 4).
     """
@@ -89,3 +90,21 @@ class Answer:
             data.get("by", "person"),
             data.get("to", ""),
         )
+
+
+def given_back(question: Question, answer: Answer) -> Any:
+    """Return what the code that asked gets: the answer as JSON data with the question's digest.
+
+    Code that asked by LangGraph's own interrupt gets what it would get there: the answer's value, else the choice,
+    else the text, read as JSON where it is JSON.
+    """
+    if question.kind != "interrupt":
+        return {**answer.to_dict(), "to": question.digest()}
+    if answer.value is not None:
+        return answer.value
+    if question.choices:
+        return answer.choice
+    try:
+        return json.loads(answer.choice)
+    except ValueError:
+        return answer.choice

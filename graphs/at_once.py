@@ -35,6 +35,7 @@ class AtOnce:
         from langgraph.errors import GraphBubbleUp
 
         if graph in self._failed:
+            await self._others(graph)
             raise self._failed[graph]
         self._working[graph] += 1
         try:
@@ -69,18 +70,19 @@ def require_wanted() -> None:
     Raises:
         RunInterrupted: somebody did.
     """
-    from langgraph.runtime import get_runtime
-
-    if get_runtime().drain_requested:
+    if _stop_is_wanted():
         raise RunInterrupted("Stopped after the steps that were under way.")
 
 
-async def wait_wanted(seconds: float) -> None:
-    """Wait that long. Raises: RunInterrupted: somebody asked the run to stop meanwhile."""
+async def pause(seconds: float) -> None:
+    """Wait that long, or until somebody asks the run to stop."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    while True:
-        require_wanted()
-        if (left := end - loop.time()) <= 0:
-            return
+    while (left := end - loop.time()) > 0 and not _stop_is_wanted():
         await asyncio.sleep(min(left, _LOOK_S))
+
+
+def _stop_is_wanted() -> bool:
+    from langgraph.runtime import get_runtime
+
+    return bool(get_runtime().drain_requested)

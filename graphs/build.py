@@ -22,12 +22,12 @@ from ..nodes.opening import Opening
 from ..nodes.python_call import PythonCall
 from ..nodes.registry import NODE_TYPES
 from .at_once import AtOnce
+from .below import Below
 from .channels import schema_of, state_values
 from .code import referred
 from .expressions import evaluate
 from .facts import Facts
 from .in_checkout import in_checkout
-from .inputs import read_inputs
 from .items import gather_node, item_node
 from .join_step import JoinStep
 from .joins import awaited, has_branches, runs_at_once
@@ -103,6 +103,10 @@ class Flow:
         joins = awaited(self._spec)
         return {**state, "under_way": {room_of(e) if e in joins else e: 1 for e in self._spec.entries}}
 
+    def has_failed(self, state: Mapping[str, Any]) -> bool:
+        """Return whether a fail node ended the graph."""
+        return bool(state.get("failed"))
+
     def outcome(self, state: Mapping[str, Any]) -> tuple[Any, str, int]:
         """Return (output, message, exit code); "" and 0 unless a fail node ended the graph.
 
@@ -140,27 +144,12 @@ class Flow:
                 return NODE_TYPES[node.type]
 
     def _subgraph(self, node: NodeSpec, deps: NodeDeps) -> NodeType:
-        spec = self._library[node.fields["graph"]]
-        flow = type(self)(spec, self._library, deps, self._facts)
-        compiled = flow.compile()
+        below = Below(self._library[node.fields["graph"]], self._library, deps, self._facts)
 
         async def run_graph(call: NodeCall, deps: NodeDeps) -> NodeResult:
             """Return the subgraph's output; its fail node is an error here."""
-            inputs = read_inputs(spec, call.fields.get("with") or {})
             path = call.path if call.visit == 1 else call.label
-            own = spec.limits
-            deps.gate.bound(
-                call.label,
-                own.tokens,
-                node_runs=own.node_runs,
-                model_calls=own.model_calls,
-                wall_s=own.wall_s,
-            )
-            state = await compiled.ainvoke(flow.initial(inputs, path), {"recursion_limit": 1_000_000})
-            output, message, exit_code = flow.outcome(state)
-            if exit_code:
-                raise RunFailed(f"{call.path}: {message}", exit_code=exit_code)
-            return NodeResult(output, message or _one_line(output))
+            return await below.run(deps, path, call.label, call.fields.get("with") or {})
 
         return run_graph
 
@@ -180,9 +169,3 @@ def _add_node(graph: Any, node: NodeSpec, step: NodeStep, router: Router) -> Non
         graph.add_conditional_edges(name, step.follow, ends)
         graph.add_edge(item_node(name), gather_node(name))
         graph.add_conditional_edges(gather_node(name), step.follow, ends)
-
-
-def _one_line(value: Any) -> str:
-    if isinstance(value, Mapping) and isinstance(value.get("summary"), str):
-        return " ".join(value["summary"].split())[:120]
-    return ""

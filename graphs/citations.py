@@ -1,42 +1,43 @@
-"""Filters for answers that cite: passages under numbers, and what of an answer is borne out by them.
+"""Filters for answers that cite: what of an answer is borne out by the passages that it was given.
 
-A model is given the passages as 1, 2, 3 ..., writes those numbers into its answer as [2], and quotes each passage that
-it rests on. Nothing of an answer is passed on that no quote bears out.
+A model is given the passages as 1, 2, 3 ..., writes those numbers into its answer as [2], and quotes each passage
+that it rests on. Nothing of an answer is passed on that no quote bears out.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..core.fences import fenced, without_hidden
+from ..core.fences import without_hidden
+from .hit_lists import hits_of, source
 
-_MARK = re.compile(r"[\[［【](\d{1,3}(?:\s*[,、，]\s*\d{1,3})*)[\]］】]")
-_ADDRESS = re.compile(r"(?:https?|ftp|file|mailto|javascript|data):[^\s)\]>」）]+", re.IGNORECASE)
+_NUMBERS = r"[\[［【]\d{1,3}(?:\s*[,、，]\s*\d{1,3})*[\]］】]"
+_MARK = re.compile(_NUMBERS)
+_STATEMENT = re.compile(
+    rf"(?:[^。！？!?.\n]|\.(?![\s\[［【]|$))*(?:[。！？!?.\n]|$)(?:[ \t]*{_NUMBERS})*[。.]?", re.MULTILINE
+)
+_ADDRESS = re.compile(
+    r"(?:https?|ftp|file|mailto|javascript|data):[^\s)\]>」）]+"
+    r"|(?<![\w.+-])[\w.+-]+@(?:[\w-]+\.)+[a-z]{2,}"
+    r"|www\.[^\s)\]>」）]+"
+    r"|(?<![\w./@-])(?:[a-z0-9-]+\.)+[a-z]{2,}/[^\s)\]>」）]*",
+    re.IGNORECASE | re.ASCII,
+)
 _GAP = re.compile(r"\.{3,}|…+|\[\s*(?:\.{3,}|…+)\s*\]")
 _JAPANESE = re.compile("[\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff]")
-_LEAD_IN = re.compile(r"^\s*#|[:：]\s*$")
+_LEAD_IN = re.compile(r"^\s*#[^\n]*$|^[^\n]*[:：]\s*$")
+_CONTENT = re.compile(r"[a-z]{4,}|\d+|[\u4e00-\u9fff]|[\u30a1-\u30fa\u30fc]{2,}")
+_COMMON_WORDS = (
+    "about also been from have here into just more must only please shall should than that their them then there"
+    " these they this those were what when where which will with would your"
+)
+_COMMON = frozenset(_COMMON_WORDS.split())
 _LEAST_QUOTE = 4
 """Characters without blanks; fewer are found in nearly every passage."""
-
-
-def numbered_passages(hits: Any) -> str:
-    """Return retrieved passages each in a frame under its number from 1, as data for a model; "" = none."""
-    shown = []
-    for number, hit in enumerate(_hits(hits), start=1):
-        text = fenced("passage", str(hit.get("text") or ""), f"{number}: {place(hit)}")
-        shown.append(text)
-    return "\n".join(shown)
-
-
-def place(hit: Mapping[str, Any]) -> str:
-    """Return where a hit stands, for a person: path, page or lines, and heading."""
-    lines = f":{hit.get('start_line', 1)}-{hit.get('end_line', 1)}"
-    page = f", page {hit['page']}" if hit.get("page") else lines
-    heading = " ".join(str(hit.get("heading") or "").split())
-    return without_hidden(f"{hit.get('path', '')}{page}{f' ({heading})' if heading else ''}")
+_MOST_FAULTS = 5
 
 
 def language(text: Any) -> str:
@@ -44,16 +45,12 @@ def language(text: Any) -> str:
     return "ja" if _JAPANESE.search(str(text or "")) else "en"
 
 
-def nearest(hits: Any, count: int = 3) -> list[dict[str, Any]]:
-    """Return the first hits as sources without quotes, for an answer that was not found."""
-    return [_source(number, hit, "") for number, hit in enumerate(_hits(hits)[:count], start=1)]
-
-
 def checked(answer: Any, hits: Any) -> dict[str, Any]:
     """Return what of a CitedAnswer the passages bear out.
 
     A cite counts when its number is one of the passages and its quote stands in that passage, blanks and width of
-    characters aside. A paragraph counts when it is marked with such a number, and all of its numbers are such.
+    characters aside. A paragraph counts when each statement in it is marked behind it with such a number, or stands
+    before one that is and has a word of the passages that are cited there; an address has to stand in one of them.
 
     Returns:
         {state, text, sources, faults}. state: "good", "faulty" (faults say why, for the model; text and sources are
@@ -63,20 +60,19 @@ def checked(answer: Any, hits: Any) -> dict[str, Any]:
     """
     if not isinstance(answer, Mapping):
         raise ValueError("checked takes an answer with text, cites and enough")
-    passages = _hits(hits)
-    quotes, faults = _borne_out(answer.get("cites") or [], passages)
+    passages = hits_of(hits)
     if not answer.get("enough"):
         return {"state": "missing", "text": "", "sources": [], "faults": []}
+    quotes, faults = _borne_out(answer.get("cites") or [], passages)
     kept, text_faults = _kept_paragraphs(str(answer.get("text") or ""), quotes, passages)
     text = "\n\n".join(kept)
     used = [number for number in sorted(quotes) if number in _numbers(text)]
-    sources = [_source(number, passages[number - 1], quotes[number]) for number in used]
-    faults += text_faults
+    faults = (faults + text_faults or ([] if used else ["no passage is cited"]))[:_MOST_FAULTS]
     return {
-        "state": "faulty" if faults or not sources else "good",
-        "text": text if sources else "",
-        "sources": sources,
-        "faults": faults or ([] if sources else ["no passage is cited"]),
+        "state": "faulty" if faults else "good",
+        "text": text if used else "",
+        "sources": [source(number, passages[number - 1], quotes[number]) for number in used],
+        "faults": faults,
     }
 
 
@@ -113,52 +109,68 @@ def stands_in(quote: str, text: str) -> bool:
 def _kept_paragraphs(
     text: str, quotes: Mapping[int, str], passages: Sequence[Mapping[str, Any]]
 ) -> tuple[list[str], list[str]]:
-    """Return the paragraphs that the quotes bear out, and what is wrong with the others."""
+    """Return the paragraphs that the quotes bear out, and what is wrong with the others.
+
+    What only leads over to a list, or is a title, goes without a fault: nothing bears it out.
+    """
     kept: list[str] = []
     faults: list[str] = []
     for paragraph in re.split(r"\n\s*\n", without_hidden(text).strip()):
-        numbers = _numbers(paragraph)
-        unknown = sorted(numbers - set(quotes))
-        foreign = [
-            each for each in _ADDRESS.findall(paragraph) if not _is_held(each, numbers & set(quotes), passages)
-        ]
-        if unknown:
-            faults.append(f"[{unknown[0]}] stands in the text, but no quote in cites bears it out")
-        elif foreign:
-            faults.append(f"the address {foreign[0][:80]!r} stands in no passage that is cited beside it")
-        elif not numbers and not _LEAD_IN.search(paragraph):
-            faults.append(f"no passage is cited for {paragraph[:80]!r}; mark it with its number, like [1]")
+        if _LEAD_IN.match(paragraph) and not _numbers(paragraph):
+            continue
+        held = [str(passages[number - 1].get("text") or "") for number in _numbers(paragraph) & set(quotes)]
+        if fault := _fault(paragraph, set(quotes), held):
+            faults.append(fault)
         else:
             kept.append(paragraph)
     return kept, faults
 
 
-def _is_held(address: str, numbers: set[int], passages: Sequence[Mapping[str, Any]]) -> bool:
+def _fault(paragraph: str, quoted: set[int], held: Sequence[str]) -> str:
+    """Return why a paragraph is not borne out; "" = it is.
+
+    Args:
+        quoted: numbers of the passages that a quote was found in.
+        held: texts of those of them that the paragraph cites.
+    """
+    if unknown := sorted(_numbers(paragraph) - quoted):
+        return f"[{unknown[0]}] stands in the text, but no quote in cites bears it out"
+    if foreign := [each for each in _ADDRESS.findall(paragraph) if not _is_held(each, held)]:
+        return f"the address {foreign[0][:80]!r} stands in no passage that is cited beside it"
+    statements = list(_statements(paragraph))
+    marked = max((at for at, each in enumerate(statements) if _numbers(each)), default=-1)
+    for at, statement in enumerate(statements):
+        if not _numbers(statement) and (at > marked or not _shares_a_word(statement, held)):
+            return f"no passage is cited for {statement[:80]!r}; mark it with its number, like [1]"
+    return ""
+
+
+def _statements(paragraph: str) -> Iterator[str]:
+    for found in _STATEMENT.finditer(paragraph):
+        if re.search(r"\w", statement := found[0].strip()):
+            yield statement
+
+
+def _shares_a_word(statement: str, held: Sequence[str]) -> bool:
+    """Return whether a statement has a word of the texts, or none that says anything, such as "Yes."."""
+    words = _words(statement)
+    return not words or any(words & _words(text) for text in held)
+
+
+def _words(text: str) -> set[str]:
+    usual = unicodedata.normalize("NFKC", without_hidden(text)).casefold()
+    # Five letters: "travels" and "travelling" are the same word here.
+    return {word[:5] for word in _CONTENT.findall(usual) if word not in _COMMON}
+
+
+def _is_held(address: str, held: Sequence[str]) -> bool:
     wanted = _folded(address.rstrip(".,;。、"))
-    return any(wanted in _folded(str(passages[number - 1].get("text") or "")) for number in numbers)
+    return any(wanted in _folded(text) for text in held)
 
 
 def _numbers(text: str) -> set[int]:
     return {int(number) for group in _MARK.findall(text) for number in re.findall(r"\d+", group)}
 
 
-def _source(number: int, hit: Mapping[str, Any], quote: str) -> dict[str, Any]:
-    names = ("path", "start_line", "end_line", "page", "heading")
-    return {
-        "number": number,
-        **{name: hit.get(name) for name in names},
-        "quote": quote,
-        "stale": bool(hit.get("stale")),
-    }
-
-
 def _folded(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", without_hidden(text)).casefold().split())
-
-
-def _hits(hits: Any) -> list[Mapping[str, Any]]:
-    if hits is None:
-        return []
-    if not isinstance(hits, list) or not all(isinstance(hit, Mapping) for hit in hits):
-        raise ValueError("this takes a list of hits")
-    return hits

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .citations import checked, language, nearest, numbered_passages
+from .citations import checked, language
+from .hit_lists import fitting, fused, nearest, numbered_passages, quotable, withheld
 
 _QUOTES = re.compile(r'"([^"]+)"|“([^”]+)”|「([^」]+)」')
 
@@ -227,8 +228,12 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "where": where,
     "flat": flat,
     "numbered_passages": numbered_passages,
-    "checked": checked,
+    "fused": fused,
+    "quotable": quotable,
+    "withheld": withheld,
+    "fitting": fitting,
     "nearest": nearest,
+    "checked": checked,
     "language": language,
     "lower": lower,
     "upper": upper,

@@ -15,6 +15,7 @@ from ..configs.trust import trust_command
 from ..core.errors import Denied, GraphInvalid, UsageError
 from .beside import FilesOnDisk, NotBeside
 from .faults import Fault, Position, invalid, listed, near
+from .python_graph import read_python_graph, split_ref
 from .read import file_data, read_data
 from .spec import GraphSpec
 from .tree import MAX_BYTES
@@ -74,7 +75,7 @@ def find_graph(
 
     Args:
         name_or_path: a name, or a file (it has a folder or ends with .yaml or .yml; relative to the workspace), whose
-            first graph is meant.
+            first graph is meant, or "FILE.py:NAME" for a graph written in Python.
         user_dir: the user's own graphs; need not exist. Their presets lie in the folder "agents" beside it.
         is_trusted: asked about every file that lies in the workspace.
         tools, settings: known names, see `validate.check`; None = not checked.
@@ -167,18 +168,31 @@ class _Finder:
         Raises:
             FlowError: as `find_graph`.
         """
-        if ".py:" in name_or_path:
-            raise GraphInvalid(f"{name_or_path}: graphs written in Python are not supported yet.")
+        if (ref := split_ref(name_or_path)) is not None:
+            file = _File(self._existing(ref[0]), "file")
+            return file, [self.python(file, ref[1])]
         if not _is_path(name_or_path):
             file, spec = self.by_name(name_or_path)
             return file, [spec]
-        file = _File(self.workspace / Path(name_or_path).expanduser(), "file")
-        if not file.path.is_file():
+        file = _File(self._existing(name_or_path), "file")
+        return file, list(self.read(file).values())
+
+    def _existing(self, path: str) -> Path:
+        found = self.workspace / Path(path).expanduser()
+        if not found.is_file():
             raise UsageError(
-                f"There is no graph file {name_or_path!r}.",
+                f"There is no graph file {path!r}.",
                 hint="Check the path; shipped graphs go by their name, such as plan-and-code.",
             )
-        return file, list(self.read(file).values())
+        return found
+
+    def python(self, file: _File, attribute: str) -> GraphSpec:
+        """Return the graph of a name in a Python file, which is run for it."""
+        name = f"{file.path.name}:{attribute}"
+        graphs = self.graphs.setdefault(file.path, {})
+        if name not in graphs:
+            graphs[name] = read_python_graph(self._beside(file).read(file.path.name), attribute, name)
+        return graphs[name]
 
     def by_name(self, name: str) -> tuple[_File, GraphSpec]:
         for file in self.named_files():
@@ -220,6 +234,9 @@ class _Finder:
         """Return the graph that a node means: same file, then same folder, then shipped; None when there is none."""
         if name in self.graphs[above.path]:
             return above, self.graphs[above.path][name]
+        if (ref := split_ref(name)) is not None:
+            file = _File(above.path.parent / ref[0], above.origin)
+            return (file, self.python(file, ref[1])) if file.path.is_file() else None
         for file in (*_files(above.path.parent, above.origin), *_files(SHIPPED_FOLDER, "shipped")):
             if file.path != above.path and (spec := self._declared(file, name)) is not None:
                 return file, spec

@@ -53,6 +53,7 @@ def content(spec: GraphSpec) -> dict[str, Any]:
         "routes": {name: [type(route).__name__, asdict(route)] for name, route in spec.routes.items()},
         **_rights_content(spec.rights),
         **_code_content(spec.beside),
+        **({"python": spec.code} if spec.code else {}),
     }
 
 

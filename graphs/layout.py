@@ -140,15 +140,15 @@ def _back_arrows(boxes: Sequence[Box], arrows: Sequence[Arrow]) -> set[Arrow]:
             continue
         way, open_arrows = [start], [iter(following[start])]
         while way:
-            arrow = next(open_arrows[-1], None)
-            if arrow is None:
+            onward = next(open_arrows[-1], None)
+            if onward is None:
                 done.add(way.pop())
                 open_arrows.pop()
-            elif arrow.target in way:
-                back.add(arrow)
-            elif arrow.target not in done:
-                way.append(arrow.target)
-                open_arrows.append(iter(following[arrow.target]))
+            elif onward.target in way:
+                back.add(onward)
+            elif onward.target not in done:
+                way.append(onward.target)
+                open_arrows.append(iter(following[onward.target]))
     return back
 
 

@@ -14,7 +14,7 @@ from ..core.questions import Answer
 from ..nodes.call import NodeCall, NodeResult, NodeType
 from ..nodes.deps import NodeDeps
 from ..nodes.steps import human_value
-from .at_once import AtOnce, require_wanted, wait_wanted
+from .at_once import AtOnce, pause, require_wanted
 from .channels import STATE_PREFIX, replaced, state_values, written
 from .expressions import as_text, evaluate, render
 from .facts import Facts
@@ -115,12 +115,12 @@ class NodeStep:
 
         if (kept := self._deps.ends.find(turn.label)) is not None:
             return kept
-        await wait_wanted(pause_before(self._node.retry, state["attempt"]))
+        await pause(pause_before(self._node.retry, turn.attempt))
         async with self._slots:
-            require_wanted()
             if self._at_once is None:
                 raise ValueError(f"{self._node.name} has no items at once")
-            async with self._at_once.working(state["path"]):
+            async with self._at_once.working(turn.graph):
+                require_wanted()
                 return await self._visit(turn, state, complete)
 
     async def gather(self, state: State) -> Update:
@@ -263,7 +263,8 @@ class NodeStep:
         if (kept := deps.ends.find(label)) is not None:
             return kept
         if not self._is_parallel and turn.attempt > 1:
-            await wait_wanted(pause_before(self._node.retry, turn.attempt))
+            await pause(pause_before(self._node.retry, turn.attempt))
+            require_wanted()
         self._tell_start(label, turn.visit)
         started = time.monotonic()
         came: Came = "done"

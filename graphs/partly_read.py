@@ -21,13 +21,13 @@ _TOP: Path = ()
 def sure_faults(spec: GraphSpec, broken: Sequence[Fault]) -> Iterator[Fault]:
     """Yield the faults of meaning that stand whatever becomes of the faults of form."""
     parts = _Parts(spec)
-    wrong = {parts.of(fault.at) for fault in broken if fault.path == spec.source.path}
+    wrong = {parts.of(fault.at) for fault in broken}
     nodes_wrong = any(part[:1] == ("nodes",) for part in wrong)
     found = [*own_faults(spec, {}, None)]
     if not wrong & {_TOP, ("nodes",), ("edges",)}:
         found += check_names(spec)
     for fault in dict.fromkeys(found):
-        if parts.of(fault.at) in wrong or fault.path != spec.source.path:
+        if parts.of(fault.at) in wrong:
             continue
         if "not declared" in fault.message and not (spec.inputs if fault.message.startswith("input") else spec.state):
             continue
@@ -47,7 +47,14 @@ class _Parts:
         }
         self._starts = sorted(places)
         self._paths = [places[at] for at in self._starts]
+        # A preset or a prompt in a file is a part of the first node that takes it.
+        self._beside: dict[str, Path] = {}
+        for path, at in spec.positions.items():
+            if at.path and len(path) > 1:
+                self._beside.setdefault(at.path, path[:2])
 
     def of(self, at: Position) -> Path:
+        if at.path:
+            return self._beside.get(at.path, _TOP)
         index = bisect_right(self._starts, at) - 1
         return self._paths[index] if index >= 0 else _TOP

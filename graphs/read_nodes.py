@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from .faults import Position, near
-from .fields import Fields, Path, Reading
+from .fields import Fields, Path, Reading, is_name
 from .keys import BUDGET_KEYS, NODE_KEYS, NODE_LIMITS, OUTPUT_KEYS, PRESET_KEYS, PROMPT_KEYS, TYPE_KEYS, TYPE_NEEDS
 from .read_permissions import read_rights
 from .read_retry import read_retry
@@ -53,7 +53,11 @@ def _with_preset(reading: Reading, name: str, entry: Entry) -> Entry | None:
         return entry
     own = dict(entry.tree.value)
     use = Fields(reading, f"node {name!r}", entry.at, {"use": own.pop("use")})
-    preset = _read_preset(reading, use) if use.word("use", "the name of a preset") else None
+    name_of = use.word("use", "the name of a preset")
+    if name_of and not is_name(name_of):
+        use.wrong("use", "the name of a preset")
+        return None
+    preset = _read_preset(reading, use) if name_of else None
     if preset is None:
         return None
     path: Path = ("nodes", name)
@@ -259,7 +263,7 @@ def _read_commit(fields: Fields) -> dict[str, Any]:
 
 
 def _read_graph(fields: Fields) -> dict[str, Any]:
-    return {"graph": fields.word("graph", "a graph's name"), "with": fields.mapping("with")}
+    return {"graph": fields.word("graph", "a graph's name or file.py:graph"), "with": fields.mapping("with")}
 
 
 def _read_set(fields: Fields) -> dict[str, Any]:

@@ -314,6 +314,7 @@ class GraphSpec:
         route_paths: where in `positions` each node's route stands.
         beside: the files that the graph's file names, by key; see beside.py.
         tests: what `flow graphs test` runs; they change nothing of the graph itself.
+        code: "KEY:name" of a graph written in Python, of which all else here was read off; "" = it is a file's.
     """
 
     name: str
@@ -330,6 +331,7 @@ class GraphSpec:
     route_paths: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     beside: Mapping[str, Beside] = field(default_factory=dict)
     tests: tuple[GraphTest, ...] = ()
+    code: str = ""
 
     @property
     def entries(self) -> list[str]:

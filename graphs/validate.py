@@ -33,7 +33,8 @@ def check(
         settings: names that `settings` has in expressions; None = not checked.
         graphs: names of further graphs that a wrong one may have meant.
     """
-    faults = [*own_faults(spec, library, settings), *check_flow(spec)]
+    # What a graph written in Python says was read off it, and checked by LangGraph.
+    faults = [] if spec.code else [*own_faults(spec, library, settings), *check_flow(spec)]
     for node in spec.nodes.values():
         faults += _check_tools(spec, node, tools)
         if node.type == "graph":

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ..core.errors import Denied, FlowError, ModelFault, ModelUnavailable, RunFailed, TookTooLong, WallTimeReached
-from ..core.ports import StepGate
+from ..core.run_ports import StepGate
 from ..nodes.call import NodeResult
 from .spec import MODEL_NODES, Limits, NodeSpec, Retry
 

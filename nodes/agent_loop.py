@@ -343,7 +343,7 @@ class AgentLoop:
                 f"{self._task.label}: {faults} replies of {self._model.name!r} in a row could not be used; "
                 f"the last one: {fault.message}",
                 hint="The run is saved: `flow resume` asks again, another model may do better.",
-            )
+            ) from fault
         return {**self._told_again(state, key, fault, said), "faults": faults}
 
     def _told_again(self, state: AgentState, key: CallKey, fault: ModelFault, said: str) -> AgentState:

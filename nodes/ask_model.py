@@ -10,7 +10,8 @@ from ..context.kept_front import KeptFront
 from ..core.errors import FlowError
 from ..core.events import ModelRetried, Phase
 from ..core.messages import CallKey, Message, ModelReply, ModelRequest
-from ..core.ports import ChatModel, PlannedCall
+from ..core.ports import ChatModel
+from ..core.run_ports import PlannedCall
 from ..llm.read_reply import Calls, Reading
 from ..llm.tokens import count_request
 from .deps import NodeDeps

@@ -12,20 +12,9 @@ from ..context.assemble import TurnAssembler
 from ..core.errors import ModelNotUsable
 from ..core.masking import SecretMask
 from ..core.messages import CallKey, ModelRequest
-from ..core.ports import (
-    Blobs,
-    Changes,
-    ChatModel,
-    EffectRunner,
-    EventSink,
-    HookTrust,
-    Jobs,
-    PromptCounts,
-    Retriever,
-    StepGate,
-    VisitEnds,
-)
+from ..core.ports import Blobs, Changes, ChatModel, EffectRunner, EventSink, HookTrust, Jobs, PromptCounts, Retriever
 from ..core.prices import Prices
+from ..core.run_ports import StepGate, VisitEnds
 from ..core.tool import OUTPUT_BYTES, MemoryRules, ToolSpec
 from ..core.tool_names import OWN_NAMES, ToolNames
 
@@ -126,7 +115,7 @@ class NoCounts:
 
 
 class NoEnds:
-    """Keeps no ends of visits (core.ports.VisitEnds)."""
+    """Keeps no ends of visits (core.run_ports.VisitEnds)."""
 
     def find(self, visit: str) -> dict[str, Any] | None:
         """Return that the visit did not end before."""

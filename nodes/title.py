@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..context.blocks import Block
 from ..context.prompts import fill, load_prompt
 from ..core.messages import CallKey, Message, ModelRequest
-from ..core.ports import ChatModel, PlannedCall
+from ..core.ports import ChatModel
+from ..core.run_ports import PlannedCall
 from ..llm.structured import format_schema, read_structured, schema_text
 from ..llm.tokens import count_request
 from .deps import NodeDeps

@@ -14,7 +14,8 @@ from ..context.view import viewed
 from ..core.effects import ToolResult
 from ..core.events import ToolEnded, ToolStarted
 from ..core.messages import Message, ToolCall
-from ..core.ports import ChatModel, PlannedCall
+from ..core.ports import ChatModel
+from ..core.run_ports import PlannedCall
 from ..core.tool import ToolContext, ToolSpec
 from ..core.tool_names import ToolNames
 from ..tools.calls import run_call

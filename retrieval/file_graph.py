@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .page_rank import Edges, push_ranks
+from .page_rank import push_ranks
 from .resolve import unpack_targets
 
 # How much a step against an edge counts: who uses a file tells less of it than what it uses.
 _BACKWARDS = 0.5
+# Coarse: what is farther away changes no order that is worth anything, and walking there takes most of the time.
+_TOLERANCE = 1e-3
 
 
 @dataclass(slots=True)
@@ -29,7 +31,7 @@ class FileGraph:
 
         Files that are not reached to any degree worth counting are left out.
         """
-        return push_ranks(self._both_ways, start)
+        return push_ranks(self._both_ways, start, tolerance=_TOLERANCE)
 
     def _both_ways(self, at: int) -> Sequence[tuple[int, float]]:
         # A file that all others use leads to none of them in particular.
@@ -56,8 +58,3 @@ def read_graph(db: sqlite3.Connection, ids: Sequence[int]) -> FileGraph:
         for target, weight in targets:
             graph.incoming.setdefault(target, []).append((at, weight))
     return graph
-
-
-def as_edges(graph: FileGraph) -> Edges:
-    """Return the edges as page_rank takes them."""
-    return graph.outgoing

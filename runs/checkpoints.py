@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiosqlite
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ..core.errors import FlowError
+from ..graphs.stored_state import state_serializer
 from .fence import SAVER_TABLES, Fence, lost_when_refused, triggers
 from .saver import RunSaver
 from .schema import BUSY_TIMEOUT_S, open_database
@@ -21,8 +21,8 @@ from .schema import BUSY_TIMEOUT_S, open_database
 async def open_saver(path: Path, fence: Fence | None = None) -> AsyncIterator[RunSaver]:
     """Give a saver on the run database, its tables made; at the end its connection is closed and its thread ended.
 
-    The state of our graphs is plain JSON data, so nothing but the serializer's own safe types is ever rebuilt from a
-    row, and nothing is pickled.
+    The state of graph files is plain JSON data, that of graphs written in Python little more, so nothing but the
+    serializer's own safe types is ever rebuilt from a row, and nothing is pickled.
 
     Args:
         fence: the runs whose checkpoints may be written; None = only those that never had a lease.
@@ -39,7 +39,7 @@ async def open_saver(path: Path, fence: Fence | None = None) -> AsyncIterator[Ru
 
 
 async def _set_up(connection: aiosqlite.Connection, path: Path) -> RunSaver:
-    saver = RunSaver(connection, serde=_serializer())
+    saver = RunSaver(connection, serde=state_serializer())
     try:
         await saver.setup()
         for table in SAVER_TABLES:
@@ -75,11 +75,6 @@ def _unusable(path: Path, err: sqlite3.Error) -> FlowError:
         f"The checkpoints in {str(path)!r} cannot be used: {err}.",
         hint="Check free space and permissions, then `flow resume` or try again.",
     )
-
-
-def _serializer() -> JsonPlusSerializer:
-    # An explicit list, even an empty one, is what turns off the default that imports and calls whatever a row names.
-    return JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=[])
 
 
 class _OneStepCursor(sqlite3.Cursor):

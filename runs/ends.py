@@ -25,7 +25,7 @@ class _Superstep:
 
 
 class VisitEnds:
-    """The ends of one run that no checkpoint may hold yet (core.ports.VisitEnds).
+    """The ends of one run that no checkpoint may hold yet (core.run_ports.VisitEnds).
 
     Those of a graph go when a later superstep of it stores one, and with the visit that runs the graph. All go when
     the run ends, fails, or goes back to an earlier step.

@@ -11,8 +11,8 @@ from math import inf
 from typing import TypeVar
 
 from ..core.errors import LimitReached, WallTimeReached
-from ..core.ports import PlannedCall
 from ..core.prices import Prices
+from ..core.run_ports import PlannedCall
 from ..graphs.spec import Limits
 from .rows import RunUsage, belongs_to, call_name, tally
 from .store import RunStore
@@ -131,7 +131,7 @@ class RunLimits:
         tool_calls: int | None = None,
         wall_s: float | None = None,
     ) -> None:
-        """Let a visit and all that runs in it use no more than this; see core.ports.StepGate."""
+        """Let a visit and all that runs in it use no more than this; see core.run_ports.StepGate."""
         old = self._bounds.get(visit, Limits())
         self._bounds[visit] = Limits(
             node_runs=_least(old.node_runs, node_runs),
@@ -161,7 +161,7 @@ class RunLimits:
 
     @asynccontextmanager
     async def model_call(self, visit: str, planned: PlannedCall, key: str = "") -> AsyncIterator[int]:
-        """Give the output cap that one more model call may be made with; see core.ports.StepGate.
+        """Give the output cap that one more model call may be made with; see core.run_ports.StepGate.
 
         Raises:
             LimitReached: a budget is used up. WallTimeReached: the time is.

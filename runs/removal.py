@@ -40,6 +40,6 @@ def remove_run(store: RunStore, row: RunRow) -> str:
 
 
 def _worktrees(store: RunStore, row: RunRow) -> list[Worktree]:
-    """Return the run's own worktree and those of its visits."""
+    """Return the worktrees of the run's visits and, last since those may be made from it, its own."""
     own = Worktree.of(row)
-    return [*([] if own is None else [own]), *visit_worktrees(worktrees_folder(store), row.id)]
+    return [*visit_worktrees(worktrees_folder(store), row.id), *([] if own is None else [own])]

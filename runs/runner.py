@@ -20,7 +20,7 @@ from ..core.errors import FlowError, LimitReached, ModelUnavailable, NodePaused,
 from ..core.events import QuestionAnswered, QuestionAsked, RunEnded, RunStatus
 from ..core.masking import SecretMask
 from ..core.ports import EventSink
-from ..core.questions import Answer, Question
+from ..core.questions import Answer, Question, given_back
 from .ends import VisitEnds
 from .replies import Replies
 from .saver import RunSaver
@@ -57,6 +57,10 @@ class Runnable(Protocol):
     def compile(self, saver: RunSaver) -> Any: ...
 
     def initial(self, inputs: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def has_failed(self, state: Mapping[str, Any]) -> bool:
+        """Return whether a fail node ended the graph."""
+        ...
 
     def outcome(self, state: Mapping[str, Any]) -> tuple[Any, str, int]:
         """Return (output, failure message, exit code); the message is "" when the graph ended well."""
@@ -147,14 +151,15 @@ class Runner:
         snapshot: StateSnapshot = await graph.aget_state(self._config)
         step: Any = None if snapshot.created_at else flow.initial(self._row.input)
         while True:
-            if snapshot.interrupts:
+            # A fail node of one branch ends the graph, whatever another branch still asks.
+            if snapshot.interrupts and not flow.has_failed(snapshot.values):
                 answers = self._answers(snapshot)
                 if answers is None:
                     return self._waiting(snapshot)
                 step = Command(resume=answers)
             await graph.ainvoke(step, self._config, durability="sync", control=self._control)
             snapshot = await graph.aget_state(self._config)
-            if not snapshot.interrupts:
+            if not snapshot.interrupts or flow.has_failed(snapshot.values):
                 return self._finished(flow, snapshot.values)
 
     def _stamp(self) -> dict[str, Any]:
@@ -168,7 +173,7 @@ class Runner:
         for interrupt in snapshot.interrupts:
             question = Question.from_dict({**interrupt.value, "id": interrupt.id})
             if answer := self._answer(question):
-                answers[interrupt.id] = replace(answer, to=question.digest()).to_dict()
+                answers[interrupt.id] = given_back(question, answer)
         return answers or None
 
     def _answer(self, question: Question) -> Answer | None:
@@ -189,9 +194,12 @@ class Runner:
     def _waiting(self, snapshot: StateSnapshot) -> Outcome:
         asked = [Question.from_dict({**each.value, "id": each.id}) for each in snapshot.interrupts]
         if len(asked) == 1:
-            told, given = f"Waiting for an answer ({', '.join(asked[0].choices)}).", "CHOICE"
+            told, given = (
+                f"Waiting for an answer ({_answers_to(asked[0])}).",
+                "CHOICE" if asked[0].choices else "TEXT",
+            )
         else:
-            listed = "; ".join(f"{each.id[:8]} at {each.node} ({', '.join(each.choices)})" for each in asked)
+            listed = "; ".join(f"{each.id[:8]} at {each.node} ({_answers_to(each)})" for each in asked)
             told, given = f"Waiting for {len(asked)} answers: {listed}.", "ID=CHOICE"
         hint = f"Answer with: flow resume {self._row.id} --answer {given}"
         return Outcome(self._row.id, "waiting", 4, told, hint=hint)
@@ -222,3 +230,7 @@ class Runner:
                 output=outcome.output,
             )
             self._sink.emit("", RunEnded(outcome.status, outcome.exit_code, told, outcome.output))
+
+
+def _answers_to(question: Question) -> str:
+    return ", ".join(question.choices) or "any text"

@@ -120,7 +120,7 @@ def _find_checkpoints(store: RunStore, run_id: str, steps: dict[str, Step], ends
     """Give each finished step the first checkpoint of its graph that was made after the event of its end."""
     saved: dict[tuple[str, ...], list[_Saved]] = {}
     for each in _checkpoints(store, run_id):
-        saved.setdefault(tuple(part.partition(":")[0] for part in each.namespace.split("|") if part), []).append(each)
+        saved.setdefault(_graph_in(each.namespace), []).append(each)
     for node, seq in ends.items():
         if found := _first_after(saved.get(_graph_of(node), ()), seq):
             steps[node].checkpoint, steps[node].namespace = found.id, found.namespace
@@ -140,6 +140,11 @@ def _checkpoints(store: RunStore, run_id: str) -> list[_Saved]:
 
 def _first_after(saved: Sequence[_Saved], seq: int) -> _Saved | None:
     return next((each for each in saved if each.event >= seq), None)
+
+
+def _graph_in(namespace: str) -> tuple[str, ...]:
+    """Return the nodes below which a checkpoint's graph runs; items at once have a LangGraph node of their own."""
+    return tuple(_MARKS.sub("", part.partition(":")[0]) for part in namespace.split("|") if part)
 
 
 def _graph_of(node: str) -> tuple[str, ...]:

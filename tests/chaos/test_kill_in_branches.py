@@ -183,6 +183,8 @@ def faults(new: Callable[[str], Branching], count: int) -> list[str]:
     for point in sorted({1 + (last - 1) * at // max(count - 1, 1) for at in range(count)}):
         if fault := disturbed(new(f"p{point}"), point, output):
             found.append(f"point {point} of {total}: {fault}")
+            print(found[-1], flush=True)
+    print(f"\n{count} kill points of {total}, {len(found)} faults")
     return found
 
 

@@ -243,3 +243,14 @@ def test_a_key_is_the_same_however_the_path_is_written() -> None:
     assert [key_of("./a//b.md"), key_of("../a.md", "agent:p")] == ["a/b.md", "agent:p/../a.md"]
     with pytest.raises(NotBeside):
         key_of("C:\\x.md")
+
+
+def test_faults_of_files_are_told_beside_those_of_the_form(place: Place) -> None:
+    write(place.graphs / "x.md", "{{ state.pln }}")
+    write(place.agents / "p.yaml", "type: llm\nprompt: p\nmodl: x\n")
+    place.graph("type: llm, prompt: {file: x.md}", "use: p", "type: llm, prompt: p, nope: 1")
+    assert [line.partition(": ")[0] for line in place.faults()] == [
+        ".flow/agents/p.yaml:3:1",
+        ".flow/graphs/g.yaml:8:30",
+        ".flow/graphs/x.md:1:1",
+    ]

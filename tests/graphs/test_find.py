@@ -71,7 +71,8 @@ def test_a_project_graph_hides_the_users_which_hides_the_shipped(place: Place) -
     assert place.find("plan-and-code").spec.description == "user"
     (place.project / "ours.yml").write_text(simple("plan-and-code", description="project"))
     assert place.find("plan-and-code").spec.description == "project"
-    assert place.names() == ["shipped:implement-step", "project:plan-and-code"]
+    named = [name for name in place.names() if name.endswith(":plan-and-code")]
+    assert named == ["project:plan-and-code"] and "shipped:implement-step" in place.names()
 
 
 def test_an_untrusted_project_graph_is_denied_by_name_with_the_command(place: Place) -> None:
@@ -110,7 +111,7 @@ def test_an_unknown_name_is_refused_with_the_near_one(place: Place) -> None:
         place.find("plan-and-cod")
     assert caught.value.exit_code == 2
     assert "'plan-and-cod' (did you mean 'plan-and-code'?)" in str(caught.value)
-    assert "Known graphs: implement-step, plan-and-code." in str(caught.value)
+    assert "Known graphs: " in str(caught.value) and "implement-step, plan-and-code" in str(caught.value)
 
 
 def test_a_file_outside_of_the_workspace_needs_no_trust(place: Place, tmp_path: Path) -> None:

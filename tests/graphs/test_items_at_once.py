@@ -94,6 +94,26 @@ async def test_failing_item_lets_those_under_way_finish_and_no_other_begin(engin
     assert engine.log == ["2"]
 
 
+async def test_failing_item_waits_for_all_that_are_under_way_however_many_others_wait_to_begin(engine: Any) -> None:
+    begun, ended = list[int](), list[int]()
+
+    async def stub(call: NodeCall, deps: NodeDeps) -> NodeResult:
+        begun.append(call.item)
+        while len(begun) < 3:
+            await asyncio.sleep(0)
+        if call.item == 1:
+            raise RunFailed("broken")
+        for _ in range(100 * call.item):
+            await asyncio.sleep(0)
+        ended.append(call.item)
+        return NodeResult(call.item)
+
+    engine.stubs = {"shell": stub}
+    with pytest.raises(RunFailed, match="broken"):
+        await engine.run(items("unused"), items=[1, 2, 3, 4, 5])
+    assert (begun, ended) == ([1, 2, 3], [2, 3])
+
+
 async def test_items_that_ended_are_not_repeated_after_a_fault(engine: Any) -> None:
     line = "echo $0 >> log; if [ $0 = 2 ]; then cat ready; else echo $0; fi"
     with pytest.raises(RunFailed):

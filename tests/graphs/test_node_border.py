@@ -241,7 +241,7 @@ async def test_a_function_that_takes_too_long_is_left_behind(engine: Engine) -> 
 
 async def test_a_function_is_tried_again_for_the_exception_that_retry_names(engine: Engine) -> None:
     engine.beside["t.py"] += (
-        "def flaky(ctx):\n    log = ctx.workspace / 'log'\n    log.write_text(log.read_text() + 'x ' if log.exists() else 'x ')\n"
+        "def flaky(ctx):\n    log = ctx.workspace / 'log'\n    with log.open('a') as file: file.write('x ')\n"
         "    if log.read_text().count('x') < 3: raise KeyError('k')\n    return 'up'\n"
     )
     retry = ", retry: {max_attempts: 3, backoff: 1ms, retry_on: [KeyError]}"

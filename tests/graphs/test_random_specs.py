@@ -12,9 +12,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flowloom.core.events import Event, Phase
-from flowloom.core.ports import PlannedCall
+from flowloom.core.run_ports import PlannedCall
 from flowloom.graphs.build import Flow
+from flowloom.graphs.draw_ascii import ascii_drawing
+from flowloom.graphs.draw_mermaid import mermaid
+from flowloom.graphs.draw_svg import svg
 from flowloom.graphs.facts import Facts
+from flowloom.graphs.layout import lay_out
+from flowloom.graphs.picture import picture_of
 from flowloom.graphs.read import read_text
 from flowloom.graphs.spec import GraphSpec
 from flowloom.graphs.validate import check
@@ -145,6 +150,12 @@ class Writer:
         return f"flow: 1\nname: g\n{STATE}nodes:\n" + "\n".join(self.nodes) + f"\nedges:\n{edges}"
 
 
+def drawings(spec: GraphSpec) -> list[str]:
+    picture = picture_of(spec)
+    drawing = lay_out(picture)
+    return [mermaid(picture), ascii_drawing(drawing), svg(drawing)]
+
+
 def ended(spec: GraphSpec) -> dict[str, Any]:
     """Run the graph with nodes that only count; return the last state."""
     from langgraph.checkpoint.memory import InMemorySaver
@@ -180,6 +191,7 @@ def test_every_graph_runs_to_its_end_and_joins_once_a_fan_out(part: Part) -> Non
     writer = Writer()
     spec = read_text(writer.text(part), "g.yaml")["g"]
     assert check(spec, {"g": spec}) == []
+    assert all(name in drawing for drawing in drawings(spec) for name in spec.nodes)
     state = ended(spec)
     assert has_only_bounded_visits(spec, state)
     for source, join in writer.pairs:

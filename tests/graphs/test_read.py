@@ -181,6 +181,7 @@ BROKEN = [
         "'schema' must be a schema's name, a JSON Schema, or",
     ),
     (with_node("{use: «[x]}"), "'use' must be the name of a preset, not a list"),
+    (with_node("{use: «../x}"), "'use' must be the name of a preset, not '../x'"),
     (SMALL + "state: {x: {type: «int, schema: Plan}}\n", "beside a schema only 'type: list' can stand (state 'x')"),
     (with_node("{type: llm, prompt: {«{ x }}}"), "a key must be a plain name; put quotes around a text"),
     (with_node("{type: coder, prompt: p, tools: «grep}"), "'tools' must be a list, not a text"),

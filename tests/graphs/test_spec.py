@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from flowloom.graphs.faults import Position, listed, near
-from flowloom.graphs.read import read_text
 from flowloom.graphs.fingerprint import content, fingerprint
+from flowloom.graphs.read import read_text
 from flowloom.graphs.spec import GraphSpec, StateKey, subgraphs_of
 
 GRAPH = """\

@@ -121,3 +121,23 @@ def test_an_effect_with_a_secret_is_found_whole_and_its_row_shows_it_masked(
     (row,) = store.query("SELECT effect FROM tool_call")
     assert token not in row["effect"]
     assert "deploy <secret:GITHUB-" in row["effect"]
+
+
+def test_what_is_done_in_a_checkout_of_its_own_is_told_of_that_checkout_alone(
+    store: RunStore, row: RunRow, blobs: BlobStore, journal: RunJournal
+) -> None:
+    own = RunJournal(store, row.id, blobs, checkout="fix[a]#1")
+    edit, test = CallRef("fix[a]/code#1", "1"), CallRef("fix[a]/code#1", "2")
+    for ref, effect in ((edit, EDIT), (test, TEST)):
+        own.begin(ref, effect, None)
+        own.finish(ref, ToolResult("done"))
+    assert (journal.writes(), journal.written(), journal.ran_commands(), journal.changed_between()) == (
+        [],
+        {},
+        False,
+        (set(), {}),
+    )
+    assert [write.path for write in own.writes()] == [EDIT.path]
+    assert (list(own.written("fix[a]")), own.ran_commands("fix[a]")) == ([EDIT.path], True)
+    # A call is found by its name, whichever checkout it was in.
+    assert journal.find(edit) == own.find(edit) is not None

@@ -7,8 +7,8 @@ import pytest
 
 from flowloom.core.errors import LimitReached, WallTimeReached
 from flowloom.core.events import ModelCalled, NodeEnded, NodeStarted, ToolStarted
-from flowloom.core.ports import PlannedCall
 from flowloom.core.prices import Price, Prices
+from flowloom.core.run_ports import PlannedCall
 from flowloom.graphs.spec import Limits
 from flowloom.runs.limits import RunLimits
 from flowloom.runs.store import RunRow, RunStore

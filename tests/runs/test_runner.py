@@ -12,6 +12,7 @@ import pytest
 from flowloom.context.assemble import TurnAssembler
 from flowloom.core.events import Event, EventRecord, Phase
 from flowloom.core.hits import Hit, Source
+from flowloom.core.messages import CallKey
 from flowloom.core.ports import ChatModel
 from flowloom.core.questions import Answer, Question
 from flowloom.graphs.build import Flow
@@ -27,6 +28,7 @@ from flowloom.runs.changes import RunChanges
 from flowloom.runs.checkpoints import open_saver
 from flowloom.runs.journal import RunJournal
 from flowloom.runs.limits import RunLimits
+from flowloom.runs.replies import Replies
 from flowloom.runs.runner import Outcome, Runner
 from flowloom.runs.store import RunRow, RunStore
 from flowloom.tools.effects import Effects
@@ -144,6 +146,16 @@ class Process:
     @property
     def log(self) -> str:
         return (self.workspace / "log").read_text("utf-8")
+
+
+BRANCHES = (
+    f"{HEAD}  h: {{type: human, show: 'よい?', choices: [yes, no]}}\n"
+    "  f: {type: fail, message: だめ, exit: 7}\nedges: [[START, [f, h]], [h, END]]\n"
+)
+AT_ONCE = (
+    f"{HEAD}  a: {{type: shell, each: '[1, 9, 3, 4, 5, 6]', parallel: 2,"
+    " run: [sh, -c, 'echo n >> log; sleep 0.$0', '{{ item }}']}\nedges: [[START, a, END]]\n"
+)
 
 
 @pytest.fixture
@@ -296,3 +308,41 @@ async def test_checkpoints_name_run_and_state_version(process: Process) -> None:
     assert saved is not None
     metadata: dict[str, Any] = dict(saved.metadata)
     assert (metadata["run_id"], metadata["state_version"]) == (process.run_id, 1)
+
+
+async def test_fail_node_ends_the_run_although_another_branch_asks(process: Process) -> None:
+    outcome = await process.drive(BRANCHES)
+    assert (outcome.status, outcome.exit_code, outcome.message) == ("failed", 7, "だめ")
+
+
+async def test_every_open_question_is_named_when_the_run_waits_for_several(process: Process) -> None:
+    asks = "{type: human, show: 'よい?', choices: [yes, no]}"
+    outcome = await process.drive(f"{HEAD}  h: {asks}\n  i: {asks}\nedges: [[START, [h, i], END]]\n")
+    ids = [question.id[:8] for question in process.store.questions(process.run_id)]
+    assert outcome.exit_code == 4
+    assert outcome.message == f"Waiting for 2 answers: {ids[0]} at h#1 (yes, no); {ids[1]} at i#1 (yes, no)."
+    assert outcome.hint.endswith("--answer ID=CHOICE")
+
+
+async def test_stop_lets_items_under_way_finish_and_begins_no_other(process: Process) -> None:
+    async def stop_soon() -> None:
+        while not (process.workspace / "log").exists():
+            await asyncio.sleep(0.01)
+        process.stop.set()
+
+    stopping = asyncio.ensure_future(stop_soon())
+    outcome = await process.drive(AT_ONCE)
+    await stopping
+    assert (outcome.status, outcome.exit_code) == ("interrupted", 130)
+    assert process.count("node_start") == process.count("node_end") < 6
+    process.stop.clear()
+    assert (await process.drive(AT_ONCE)).status == "done"
+    assert process.log.split() == ["n"] * 6
+
+
+async def test_paused_run_forgets_the_replies_that_made_it_fail(process: Process) -> None:
+    text = f"{HEAD}  n: {{type: shell, run: [cat, ready], parse: json, on_error: pause}}\nedges: [[START, n, END]]\n"
+    Replies(process.store, process.run_id).keep(CallKey("a", 1, 0), "sha", {})
+    outcome = await process.drive(text)
+    assert (outcome.status, outcome.exit_code) == ("paused", 4)
+    assert not process.store.query("SELECT 1 FROM reply")

@@ -113,6 +113,16 @@ def test_checkpoint_is_the_first_of_its_graph_after_the_end(
 
 
 @pytest.mark.usefixtures("tables")
+def test_checkpoint_below_an_item_that_ran_beside_others_is_found(
+    store: RunStore, row: RunRow, save: Callable[..., None]
+) -> None:
+    store.append_event(row.id, "fix[a]/code#1", NodeStarted("coder", 1))
+    ended = store.append_event(row.id, "fix[a]/code#1", NodeEnded(1, 1.0)).seq
+    save(1, "fix[]:u1", ended)
+    assert read_steps(store, row.id)[0].checkpoint == "id001"
+
+
+@pytest.mark.usefixtures("tables")
 def test_result_that_no_checkpoint_holds_yet_has_none(
     store: RunStore, row: RunRow, save: Callable[..., None]
 ) -> None:
