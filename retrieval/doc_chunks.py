@@ -146,16 +146,18 @@ def _pieces(block: Block) -> Iterator[_Piece]:
 
 def _parts(text: str, room: int) -> Iterator[str]:
     """Yield a long line in parts that fit, cut between sentences, else between words, else anywhere."""
-    held = ""
+    held, weight = "", 0
     for sentence in _SENTENCE_END.split(text):
-        if held and text_weight(held) + text_weight(sentence) > room:
+        more = text_weight(sentence)
+        if held and weight + more > room:
             yield held
-            held = ""
-        held = f"{held}{_glue(held, sentence)}{sentence}"
-        while text_weight(held) > room:
+            held, weight = "", 0
+        held, weight = f"{held}{_glue(held, sentence)}{sentence}", weight + more
+        while weight > room:
             at = _cut_at(held, room)
             yield held[:at].rstrip()
             held = held[at:].lstrip()
+            weight = text_weight(held)
     if held.strip():
         yield held
 

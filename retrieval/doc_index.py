@@ -9,10 +9,11 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import UsageError
+from ..core.errors import FlowError, UsageError
 from .code_store import transaction
 from .doc_reading import DocumentReader
 from .doc_store import DocumentStore
@@ -133,7 +134,15 @@ class DocumentIndex:
             ).rowcount:
                 return False
             touch(db)
+        if not pattern:
+            self._tidy()
         return True
+
+    def _tidy(self) -> None:
+        """Give the room of a collection back to the disk; lists of words still know those of texts that are gone."""
+        with suppress(FlowError), self.store.connect() as db:  # the file is in use: it is only larger than it must be
+            db.execute("INSERT INTO words (words) VALUES ('optimize')")
+            db.execute("VACUUM")
 
     def names(self) -> list[str]:
         """Return the names of the collections, in the order in which they were made."""

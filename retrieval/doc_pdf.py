@@ -51,7 +51,7 @@ def _page_lines(document: PdfDocument, number: int, empty: list[int], garbled: l
 
     try:
         page = document[number - 1]
-        text = page.get_textpage().get_text_bounded().translate(_HYPHENS)
+        text: str = page.get_textpage().get_text_bounded().translate(_HYPHENS)
         blank = not text.strip() and next(iter(page.get_objects(max_depth=1)), None) is None
     except pypdfium2.PdfiumError:
         garbled.append(number)

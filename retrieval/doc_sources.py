@@ -11,13 +11,15 @@ from pathlib import Path, PurePath
 from ..core.errors import UsageError
 from .doc_denied import DeniedPaths
 from .doc_formats import FORMATS, TEXT, UNREAD, format_of
-from .files import Skipped, list_files
+from .files import OWN_REPOSITORY, Skipped, list_files
 
 MAX_DOCUMENTS = 200_000
 """Of one source; one with more is most likely a mistake (a home folder, a disk)."""
 _MAX_BYTES = max(form.max_bytes for form in FORMATS)
 _OPEN_MARK = "~$"
 """Begins the name of the file that Word keeps beside an open document."""
+_TAKEN_FOR_CODE = frozenset({"vendor", "third_party"})
+"""Folders that are left out as other people's code, and may hold documents all the same."""
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -122,8 +124,15 @@ def _in_folder(base: Path, rest: str) -> Iterator[FoundDocument]:
             elif help_ := UNREAD.get(PurePath(path).suffix.lower()):
                 yield FoundDocument(path, file.size, file.mtime_ns, "", f"this format is not read: {help_}")
     for skipped in listing.skipped:
-        if format_of(skipped.path) is not None and fits(skipped.path) and not _is_elsewhere(base, skipped):
-            yield FoundDocument(str(base / skipped.path), 0, 0, "", skipped.reason)
+        if not fits(skipped.path):
+            continue
+        if skipped.path.endswith("/"):
+            if PurePath(skipped.path).name in _TAKEN_FOR_CODE or skipped.reason == OWN_REPOSITORY:
+                reason = f"{skipped.reason}: add it by itself"
+                yield FoundDocument(f"{base / skipped.path}{os.sep}", 0, 0, "", reason)
+        elif format_of(skipped.path) is not None and not _is_elsewhere(base, skipped):
+            reason = skipped.reason.replace("the workspace", "the folder")
+            yield FoundDocument(str(base / skipped.path), 0, 0, "", reason)
 
 
 def _is_elsewhere(base: Path, skipped: Skipped) -> bool:

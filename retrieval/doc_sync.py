@@ -206,7 +206,7 @@ def _update(
             problem = str(err)
     chunks = cut_document(reading) if reading is not None else []
     with transaction(db, "IMMEDIATE"):
-        if not _is_there(db, collection):
+        if not _is_there(db, collection) or (sha256 and _is_stored(db, collection, found.path, sha256)):
             return
         before = db.execute(
             "DELETE FROM documents WHERE collection_id = ? AND path = ?", (collection.id, found.path)
@@ -222,6 +222,17 @@ def _is_there(db: sqlite3.Connection, collection: Collection) -> bool:
     """Tell whether the collection still is what it was: another process may have removed it meanwhile."""
     row = db.execute("SELECT name FROM collections WHERE id = ?", (collection.id,)).fetchone()
     return row is not None and row[0] == collection.name
+
+
+def _is_stored(db: sqlite3.Connection, collection: Collection, path: str, sha256: str) -> bool:
+    """Tell whether another process has stored this content meanwhile."""
+    return (
+        db.execute(
+            "SELECT 1 FROM documents WHERE collection_id = ? AND path = ? AND sha256 = ? AND reader = ?",
+            (collection.id, path, sha256, READER_VERSION),
+        ).fetchone()
+        is not None
+    )
 
 
 def _store_stat(db: sqlite3.Connection, document_id: int, found: FoundDocument, read_ns: int) -> None:

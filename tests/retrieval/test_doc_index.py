@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from flowloom.retrieval.doc_finder import DocFinder, Scope
 from flowloom.retrieval.doc_index import DocumentIndex
 from flowloom.retrieval.doc_sources import default_name, source_pattern
 
-MakeTree = Callable[[dict[str, str | bytes]], Path]
+MakeTree = Callable[[Mapping[str, str | bytes]], Path]
 Age = Callable[[Path], None]
 
 
@@ -62,7 +62,7 @@ def is_sound(index: DocumentIndex) -> bool:
         (twice,) = db.execute("SELECT count(*) - count(DISTINCT path) FROM documents").fetchone()
         (state,) = db.execute("PRAGMA integrity_check").fetchone()
         db.execute("INSERT INTO words (words) VALUES ('integrity-check')")
-    return chunks == words == all_words and orphans == twice == 0 and state == "ok"
+    return bool(chunks == words == all_words and orphans == twice == 0 and state == "ok")
 
 
 def test_nothing_is_made_before_something_is_added(index: DocumentIndex) -> None:
@@ -218,7 +218,20 @@ def test_links_lead_nowhere_and_pipes_are_not_opened(index: DocumentIndex, tree:
     index.sync()
     assert found(index, "outside") == []
     reasons = {Path(each.path).name: each.reason for each in index.facts()[0].unread}
-    assert reasons == {"link.md": "a link that leaves the workspace", "pipe.md": "not a regular file"}
+    assert reasons == {"link.md": "a link that leaves the folder", "pipe.md": "not a regular file"}
+
+
+def test_folders_that_look_like_code_are_named_and_can_be_added(index: DocumentIndex, tree: Path) -> None:
+    for name in ("vendor", "node_modules"):
+        (tree / name).mkdir()
+        (tree / name / "contract.md").write_text("the supplier pays\n")
+    index.sync()
+    assert [(Path(each.path).name, each.reason) for each in index.facts()[0].unread] == [
+        ("vendor", "a vendored or generated folder: add it by itself")
+    ]
+    index.add("suppliers", [str(tree / "vendor")])
+    index.sync()
+    assert found(index, "supplier") == ["vendor/contract.md"]
 
 
 def test_what_the_project_denies_is_never_indexed_nor_shown(index: DocumentIndex, tree: Path) -> None:
@@ -256,6 +269,17 @@ def test_a_collection_is_forgotten_whole_or_by_source(index: DocumentIndex, tree
     assert found(index, "no") == []
     assert index.remove("kb") and not index.remove("kb")
     assert (index.names(), rows(index, "SELECT count(*) FROM words")) == ([], [(0,)])
+
+
+def test_nothing_of_a_forgotten_text_stays_on_the_disk(index: DocumentIndex, make_tree: MakeTree) -> None:
+    folder = make_tree({f"{at}.md": f"zeppelin{at} secretword\n" for at in range(20)})
+    index.add("kb", [str(folder)])
+    index.sync()
+    index.remove("kb")
+    with index.store.connect() as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    stored = b"".join(path.read_bytes() for path in index.store.path.parent.glob("one.sqlite3*"))
+    assert b"secretword" not in stored and b"zeppelin" not in stored
 
 
 def test_progress_names_the_next_document(index: DocumentIndex, make_tree: MakeTree) -> None:

@@ -132,6 +132,17 @@ def test_japanese_text_is_read_in_every_usual_encoding(encoding: str) -> None:
     assert "毎月二十五日" in str(read("html", html.encode(encoding)).blocks)
 
 
+@pytest.mark.parametrize("encoding", ["cp932", "euc_jis_2004"])
+def test_circled_figures_and_the_like_are_read(encoding: str) -> None:
+    text = "①㈱の経費を定める。締切は月末とする。"
+    assert texts(read("text", text.encode(encoding)).blocks[0]) == text
+
+
+def test_jis_with_circled_figures_and_half_width_kana_is_read() -> None:
+    data = b"A \x1b$B-!-j\x1b(B b\n\x1b(I14\x1b(B \x1b$B7PHq\x1b(B\n"
+    assert texts(read("text", data).blocks[0]) == "A ①㈱ b\nｱｴ 経費"
+
+
 def test_html_names_its_encoding() -> None:
     page = '<meta charset="gb2312"><p>中文文件</p>'
     assert texts(read("html", page.encode("gb2312")).blocks[0]) == "中文文件"
