@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAYERS := core configs llm retrieval tools context nodes graphs runs app cli
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-fast test-engine chaos lint types bench bench-faults bench-edits bench-code bench-repos format clean
+.PHONY: demo test test-fast test-engine chaos lint types bench bench-faults bench-edits bench-code bench-docs bench-repos format clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -101,6 +101,12 @@ bench-code: $(VENV)/.dev
 
 bench-repos: $(VENV)/.base
 	$(BIN)/python -m bench.edit_cases.sets "$(BENCH_REPOS)"
+
+# Questions to documents. BENCH_DOCS is a folder with clones of yahoojapan/JGLUE and deepmind/xquad, without which only
+# the speed is measured; BENCH_WEIGHTS a folder of weights and BENCH_MODEL their name, to search by meaning too.
+bench-docs: $(VENV)/.dev
+	$(BIN)/python -m bench.docs $(if $(BENCH_DOCS),--data "$(BENCH_DOCS)") \
+	$(if $(BENCH_WEIGHTS),--weights "$(BENCH_WEIGHTS)" --model "$(BENCH_MODEL)")
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -81,7 +81,7 @@ class NodeCheckouts:
         return worktree.branch
 
     def _deps_in(self, worktree: Worktree, visit: str, deps: NodeDeps) -> NodeDeps:
-        from .compose import code_retriever, reminder  # here, since compose.py makes these checkouts
+        from .compose import code_retriever, index_file, reminder  # here, since compose.py makes these checkouts
 
         parts, folder = self.parts, worktree.folder
         context = replace(self.context, workspace=folder)
@@ -90,7 +90,7 @@ class NodeCheckouts:
         tell = told_once(parts.store, parts.row.id, parts.sink)
         # An index of its own that goes with the folder, by words alone: embedding it anew for each visit takes long.
         own_cache = replace(context, dirs=replace(context.dirs, cache=index_folder(worktree)))
-        code = code_retriever(own_cache, tell, lambda: None)
+        code = code_retriever(own_cache, tell, lambda: None, index_file(self.context, self.context.workspace))
         docs = document_retriever(context, tell, self.context.workspace, lambda: None)
         retriever = MaskedRetriever(BySource(code, docs), parts.secrets, folder)
         spawner = SubAgents()

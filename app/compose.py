@@ -25,6 +25,7 @@ from ..nodes.deps import AgentLimits, CompactNow, FallBack, NoCounts, NodeDeps, 
 from ..nodes.sub_agent import SubAgents
 from ..retrieval.by_source import BySource
 from ..retrieval.code_retriever import CodeRetriever
+from ..retrieval.code_store import index_path
 from ..runs.blobs import BlobStore
 from ..runs.changes import RunChanges
 from ..runs.command_snapshots import CommandSnapshots
@@ -230,16 +231,21 @@ def run_retriever(context: AppContext, notify: Callable[[str], None], project: P
         project: the folder that a run was started in, where it works in another one; None = the workspace.
     """
     shared = cache(partial(embedder, context))  # one model in memory for both
-    return BySource(code_retriever(context, notify, shared), document_retriever(context, notify, project, shared))
+    code = code_retriever(context, notify, shared, index_file(context, project) if project is not None else None)
+    return BySource(code, document_retriever(context, notify, project, shared))
 
 
 def code_retriever(
-    context: AppContext, notify: Callable[[str], None], embedding: Callable[[], Embedder | None] | None = None
+    context: AppContext,
+    notify: Callable[[str], None],
+    embedding: Callable[[], Embedder | None] | None = None,
+    like: Path | None = None,
 ) -> CodeRetriever:
     """Return the retriever of the workspace; with an embedder when the settings name one.
 
     Args:
         embedding: gives the embedder; None = a new one of the settings.
+        like: the index file of another checkout of the repository; None = there is none.
     """
     return CodeRetriever(
         context.workspace,
@@ -249,7 +255,13 @@ def code_retriever(
         max_file_bytes=context.settings.retrieval.max_file_bytes,
         max_files=context.settings.retrieval.max_files,
         notify=notify,
+        like=like,
     )
+
+
+def index_file(context: AppContext, workspace: Path) -> Path:
+    """Return where the code index of a workspace lies, or would lie."""
+    return index_path(workspace, context.dirs.cache / "index")
 
 
 def reminder(workspace: Path) -> str:

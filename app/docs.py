@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -121,6 +122,25 @@ def add_documents(context: AppContext, paths: Sequence[str], name: str, scope: S
     name = name or default_name(patterns[0])
     scopes_of(context)[scope].add(name, patterns)
     return name
+
+
+def require_documents(context: AppContext, within: Sequence[str]) -> None:
+    """Refuse a question that no document could answer, before a model is asked.
+
+    Args:
+        within: names of collections or globs of paths; () = all documents.
+
+    Raises:
+        UsageError: nothing is indexed, or a word is neither a collection's name nor a glob.
+    """
+    known = [name for index in scopes_of(context).values() for name in index.names()]
+    if not known:
+        raise UsageError("No documents are indexed for this project.", hint="Add some with: flow docs add PATH")
+    for word in within:
+        if word not in known and not any(mark in word for mark in "*?[/."):
+            close = get_close_matches(word, known, 1)
+            near = f"Did you mean {close[0]!r}? " if close else ""
+            raise UsageError(f"There is no collection {word!r}.", hint=f"{near}There is: {', '.join(known)}.")
 
 
 def sync_documents(

@@ -14,7 +14,7 @@ from ..retrieval.code_snapshot import CodeSnapshot
 from ..retrieval.code_update import OnIndexed
 from ..retrieval.languages import language_name
 from ..retrieval.vectors import OnEmbedded
-from .compose import code_retriever
+from .compose import code_retriever, index_file
 from .context import AppContext
 
 
@@ -100,7 +100,7 @@ def clean_index(context: AppContext, *, everything: bool) -> tuple[int, int]:
     if everything:
         found = [path for path in folder.glob("*") if not path.is_symlink()]
     else:
-        stem = code_retriever_path(context).stem
+        stem = index_file(context, context.workspace).stem
         found = [path for path in folder.glob(f"{stem}.*") if not path.is_symlink()]
     files, size = 0, 0
     for path in found:
@@ -113,10 +113,3 @@ def clean_index(context: AppContext, *, everything: bool) -> tuple[int, int]:
             with suppress(FileNotFoundError):
                 path.unlink()
     return files, size
-
-
-def code_retriever_path(context: AppContext) -> Path:
-    """Return where the workspace's index lies or would lie."""
-    from ..retrieval.code_store import index_path
-
-    return index_path(context.workspace, context.dirs.cache / "index")

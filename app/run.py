@@ -17,7 +17,7 @@ from ..core.events import Noticed, QuestionAnswered, RunStarted
 from ..core.masking import SecretMask
 from ..core.questions import Answer, Question
 from ..core.texts import shortened
-from ..graphs.build import Flow
+from ..graphs.below import flow_of
 from ..graphs.facts import Facts
 from ..graphs.find import Loaded
 from ..graphs.input_words import read_words
@@ -230,7 +230,7 @@ async def _drive(
     context = replace(context, workspace=Path(row.folder))
     first = FirstAnswer(surface.watcher)
     sink = StoreSink(store, row.id, first, secrets)
-    nodes = {node.name: node.type for node in loaded.spec.nodes.values()}
+    nodes: dict[str, str] = {node.name: node.type for node in loaded.spec.nodes.values()}
     sink.emit("", RunStarted(row.graph, row.input, pool.names["main"], resumed, pool.names, nodes))
     for event in (*((Noticed(pool.note),) if pool.note else ()), *pool.told()):
         sink.emit("", event)
@@ -259,7 +259,7 @@ async def _drive(
         pool,
     )
     deps = node_deps(context, parts, retriever)
-    flow = Flow(loaded.spec, loaded.library, deps, facts)
+    flow = flow_of(loaded.spec, loaded.library, deps, facts)
     try:
         # A first request that goes out early would lack what a person attached.
         opening = None if resumed or attaches(row) else flow.open(row.input)

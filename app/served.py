@@ -166,6 +166,6 @@ def _answer(given: Any, question: Mapping[str, Any]) -> Answer:
     """
     said = given if isinstance(given, Mapping) else {"choice": given}
     choice = said.get("choice")
-    if choice not in question["choices"]:
+    if question["choices"] and choice not in question["choices"]:
         raise RunFailed(f"{choice!r} is no answer to the question; there are: {', '.join(question['choices'])}.")
     return Answer(str(choice), said.get("value"), str(said.get("reason") or ""))

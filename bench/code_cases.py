@@ -18,6 +18,7 @@ _MOST_FILES = 5
 _SHORTEST_QUERY = 12
 _SUFFIXES = ".py .pyi .js .jsx .mjs .ts .tsx .vue .go .rs .java .kt .scala .c .h .cc .cpp .hpp .rb .cs .php .swift"
 _SOURCE_SUFFIXES = frozenset(_SUFFIXES.split())
+_CHECKED_OUT = f"{_SUFFIXES} .md .rst .txt .toml .yml .yaml .sh .gradle .html .css .sql .proto .cfg .ini"
 _TEST = re.compile(
     r"(?:^|/)(?:tests?|testing|__tests__|spec|specs|testdata|it|benches|fixtures)(?:/|$)", re.IGNORECASE
 )
@@ -98,6 +99,8 @@ def clean_message(message: str) -> str:
 def checked_out(clone: Path, cases: list[Case], folder: Path) -> Iterator[Case]:
     """Yield each case with its parent's tree checked out in the folder, each made from the one before."""
     subprocess.run(["git", "clone", "-q", "--shared", "--no-checkout", str(clone), str(folder)], check=True)
+    # A mirror may lack the largest files, which are no text.
+    _git(folder, "sparse-checkout", "set", "--no-cone", *(f"*{suffix}" for suffix in _CHECKED_OUT.split()))
     for case in cases:
         _git(folder, "checkout", "-q", "-f", "--detach", case.parent)
         yield case

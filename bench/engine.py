@@ -17,11 +17,13 @@ from typing_extensions import TypedDict
 
 from flowloom.app.sink import StoreSink
 from flowloom.core.events import Event, EventRecord, Phase
-from flowloom.core.ports import EventSink, PlannedCall, StepGate
+from flowloom.core.ports import EventSink
+from flowloom.core.run_ports import PlannedCall, StepGate
 from flowloom.graphs.facts import Facts
 from flowloom.graphs.find import find_graph
 from flowloom.graphs.spec import Limits
-from flowloom.nodes.deps import NodeDeps
+from flowloom.nodes.deps import NodeDeps, NoEnds
+from flowloom.runs.ends import VisitEnds
 from flowloom.runs.limits import RunLimits
 from flowloom.runs.store import RunStore
 
@@ -111,7 +113,7 @@ class Seen(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """One way to run a graph: what compiles with a saver, the first state, and how many times the state says it ran."""
+    """One way to run a graph: what compiles with a saver, the first state, what counts in a state how often it ran."""
 
     graph: Any
     first: dict[str, Any]
@@ -143,7 +145,12 @@ async def _measure(folder: Path) -> list[Row]:
     return [
         Row("engine: a step of a graph file", _clock(loops["flow"]), "ms", beside=_by_hand(loops["raw"])),
         Row("engine: over LangGraph by hand, same saver", _over(loops["flow"], loops["raw"]), "x", limit=1.25),
-        Row("engine: a step with events and limits", _clock(loops["run"]), "ms", beside="two events, each on disk"),
+        Row(
+            "engine: a step with events and limits",
+            _clock(loops["run"]),
+            "ms",
+            beside="two events and the end, on disk",
+        ),
         Row(f"engine: database after {STEPS:,} steps", sizes["flow"], "MB", beside=f"by hand: {sizes['raw']:.2f} MB"),
         Row(f"engine: an item of {ITEMS} at once", _clock(fans["fan"]), "ms", beside=_by_hand(fans["fan-raw"])),
         Row(f"engine: {ITEMS} items over LangGraph by hand", _over(fans["fan"], fans["fan-raw"]), "x", limit=1.25),
@@ -204,10 +211,13 @@ def _loop(kind: str, folder: Path, database: Path) -> Iterator[Loop]:
                 workspace=folder,
             )
             gate = RunLimits(store, row.id, Limits(node_runs=2 * STEPS))
-            yield _flow_loop(folder, StoreSink(store, row.id, Quiet()), gate, _GRAPH)
+            sink, ends = StoreSink(store, row.id, Quiet()), VisitEnds(store, row.id)
+            yield _flow_loop(folder, sink, gate, _GRAPH, ends)
 
 
-def _flow_loop(folder: Path, events: EventSink, gate: StepGate, text: str) -> Loop:
+def _flow_loop(
+    folder: Path, events: EventSink, gate: StepGate, text: str, ends: VisitEnds | NoEnds | None = None
+) -> Loop:
     from flowloom.graphs.build import Flow
 
     file = folder / "graph.yaml"
@@ -217,7 +227,7 @@ def _flow_loop(folder: Path, events: EventSink, gate: StepGate, text: str) -> Lo
     )
     # A `set` node asks for no other port.
     nothing = cast(Any, None)
-    deps = NodeDeps(nothing, nothing, nothing, events=events, gate=gate, changes=nothing)
+    deps = NodeDeps(nothing, nothing, nothing, events=events, gate=gate, changes=nothing, ends=ends or NoEnds())
     flow = Flow(loaded.spec, loaded.library, deps, Facts(settings={}, run={"id": "bench"}, git={}))
     first = flow.initial({"items": list(range(ITEMS))} if text == _FAN_OUT else {})
     return Loop(flow, first, lambda state: int(state.get("state_count") or len(state.get("state_seen", ()))))

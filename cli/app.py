@@ -56,6 +56,7 @@ COMMANDS = (
     CommandEntry("map", "map:show_map", "Show the files that matter most, as outlines, or draw what uses what."),
     CommandEntry("index", "index:app", "Build, show and delete the index of the code."),
     CommandEntry("docs", "docs:app", "Add documents (Markdown, PDF, Word, ...) and search them."),
+    CommandEntry("ask", "ask:ask", "Answer a question from the documents, with its sources."),
     CommandEntry("tools", "tools:app", "List the tools agents have, or call one."),
     CommandEntry("prompts", "prompts:app", "Show what a model is sent by a node, and what it costs."),
     CommandEntry("permissions", "permissions:app", "Tell whether a shell command would be asked for."),

@@ -55,8 +55,10 @@ def ask_at_terminal(
         if not line:
             stderr.write("\n")
             return None
-        answer = read_answer(line, question.choices) if line.strip() else Answer(question.choices[0])
-        if answer is None:
+        answer = read_answer(line, question.choices) if line.strip() else _default(question)
+        if answer is None and not question.choices:
+            stderr.write("Answer with a text.\n")
+        elif answer is None:
             stderr.write(f"Answer with one of: {_choices_line(question)}\n")
         elif not editing.is_for(answer):
             return answer
@@ -67,7 +69,12 @@ def ask_at_terminal(
 
 
 def read_answer(text: str, choices: Sequence[str]) -> Answer | None:
-    """Return the answer that a line of text gives, "CHOICE" or "CHOICE: reason"; None = no such choice."""
+    """Return the answer that a line of text gives, "CHOICE" or "CHOICE: reason"; None = no such choice.
+
+    Where there are no choices, the whole line is the answer.
+    """
+    if not choices:
+        return Answer(text.strip()) if text.strip() else None
     # An input method for Japanese types full-width digits, letters and colons.
     name, _, reason = text.replace("：", ":", 1).partition(":")
     name = unicodedata.normalize("NFKC", name).strip().casefold()
@@ -76,6 +83,10 @@ def read_answer(text: str, choices: Sequence[str]) -> Answer | None:
     exact = [choice for choice in choices if choice.casefold() == name]
     near = exact or [choice for choice in choices if name and choice.casefold().startswith(name)]
     return Answer(near[0], reason=reason.strip()) if len(near) == 1 else None
+
+
+def _default(question: Question) -> Answer | None:
+    return Answer(question.choices[0]) if question.choices else None
 
 
 def parse_answer(text: str, open_questions: Sequence[Question]) -> tuple[Question, Answer]:
@@ -118,7 +129,8 @@ def _addressed(text: str, questions: Sequence[Question]) -> tuple[Question, str]
 
 def _refused(what: str, questions: Sequence[Question]) -> UsageError:
     listed = "; ".join(
-        f"{question.id[:8]} at {question.node!r}: {', '.join(question.choices)}" for question in questions
+        f"{question.id[:8]} at {question.node!r}: {', '.join(question.choices) or 'any text'}"
+        for question in questions
     )
     return UsageError(f"{what}. Open: {listed}.", hint="Write it as --answer ID=CHOICE.")
 
@@ -128,6 +140,9 @@ def _show(question: Question, stderr: TextIO, color: bool) -> None:
     stderr.write(f"\n{visible(heading)}\n")
     for line in visible(question.text).split("\n"):
         stderr.write(_coloured(line) + "\n" if color and "diff" in question.payload else line + "\n")
+    if not question.choices:
+        stderr.write("Your answer, in one line:\n")
+        return
     enter = f"Enter: {visible(question.choices[0])}"
     # Only an approval's reason is read by somebody: by the model that wanted the call.
     reason = "; a reason may follow, like no: REASON" if question.kind == "approval" else ""

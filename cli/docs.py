@@ -56,13 +56,14 @@ def add(
     context = app_context(options)
     scope: ScopeName = "user" if user else "project"
     made = add_documents(context, paths, name, scope, options.directory)
-    reports = _sync(options, context, [made])
+    reports = _read(options, context, [made])
     state = next(each for each in collection_states(context, [made], look=False) if each.scope == scope)
+    if not options.json:
+        print(_summary(state))
+        _tell_unread(options, [state])
+    _embed(options, context)
     if options.json:
         print_json({"collection": _facts(state), "sync": {key: _counts(report) for key, report in reports.items()}})
-        return
-    print(_summary(state))
-    _tell_unread(options, [state])
 
 
 @app.command("sync")
@@ -72,8 +73,9 @@ def sync(ctx: typer.Context, names: Names = None) -> None:
 
     options: CliOptions = ctx.obj
     context = app_context(options)
-    reports = _sync(options, context, names or [])
+    reports = _read(options, context, names or [])
     if options.json:
+        _embed(options, context)
         print_json({scope: _counts(report) for scope, report in reports.items()})
         return
     if not reports:
@@ -87,6 +89,7 @@ def sync(ctx: typer.Context, names: Names = None) -> None:
             print(f"flow: {visible(source)} is not there; its documents are kept until it is back.", file=sys.stderr)
     if any(report.failed for report in reports.values()):
         _tell_unread(options, collection_states(context, names or [], look=False))
+    _embed(options, context)
 
 
 @app.command("status")
@@ -231,22 +234,26 @@ class _Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _sync(options: CliOptions, context: AppContext, names: list[str]) -> dict[ScopeName, SyncReport]:
-    """Read what changed, then embed it: search by words is ready before."""
-    from ..app.docs import embed_documents, sync_documents
-    from .embed_progress import EmbedProgress
+def _read(options: CliOptions, context: AppContext, names: list[str]) -> dict[ScopeName, SyncReport]:
+    from ..app.docs import sync_documents
 
     progress = _Progress(options)
     try:
-        reports = sync_documents(context, names, progress)
+        return sync_documents(context, names, progress)
     finally:
         progress.end()
+
+
+def _embed(options: CliOptions, context: AppContext) -> None:
+    """Compute vectors, where there is a model. Comes last: whatever becomes of it, search by words is ready."""
+    from ..app.docs import embed_documents
+    from .embed_progress import EmbedProgress
+
     embedding = EmbedProgress(options, "documents")
     try:
         embed_documents(context, embedding, lambda line: print(f"flow: {visible(line)}", file=sys.stderr))
     finally:
         embedding.end()
-    return reports
 
 
 def _counts(report: SyncReport) -> dict[str, Any]:

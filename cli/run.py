@@ -142,14 +142,15 @@ def graph_file(options: CliOptions, name: str) -> str:
     Raises:
         UsageError: there is no such file.
     """
-    if ".py:" in name or not ("/" in name or name.endswith((".yaml", ".yml"))):
+    file, colon, attribute = name.rpartition(":") if ".py:" in name else (name, "", "")
+    if not (colon or "/" in name or name.endswith((".yaml", ".yml"))):
         return name
-    path = os.path.abspath(options.directory / Path(name).expanduser())
+    path = os.path.abspath(options.directory / Path(file).expanduser())
     if not os.path.isfile(path):
         raise UsageError(
-            f"There is no graph file {name!r}.", hint="Name a file that exists, or a graph such as plan-and-code."
+            f"There is no graph file {file!r}.", hint="Name a file that exists, or a graph such as plan-and-code."
         )
-    return path
+    return f"{path}{colon}{attribute}"
 
 
 def _graph(word: str) -> str:

@@ -326,7 +326,7 @@ class RunReport:
         return asked.id[:size]
 
     def _end_lines(self) -> list[str]:
-        from .render import result_text
+        from .result_text import result_text
 
         output = result_text(self.row.output)
         lines = [self.row.message] if self.row.message else []

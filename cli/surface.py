@@ -16,7 +16,8 @@ from .asking import ask_at_terminal
 from .context import CliOptions
 from .notify import Notify, notify
 from .printing import one_line, print_json, visible
-from .render import JsonlView, ProgressView, result_text
+from .render import JsonlView, ProgressView
+from .result_text import result_text
 
 if TYPE_CHECKING:
     from ..app.context import AppContext

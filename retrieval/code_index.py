@@ -51,6 +51,7 @@ class CodeIndex:
         cache_dir: folder for index files, outside the workspace.
         notify: told in one line what a person should know (a broken index was rebuilt, another process holds it).
         pool: parses; None = the one of the process.
+        like: the index file of another checkout of the repository, which a new one begins as a copy of; None = empty.
 
     Raises:
         ConfigError: the folder cannot be used.
@@ -65,6 +66,7 @@ class CodeIndex:
         max_files: int = MAX_FILES,
         notify: Callable[[str], None] = ignore_notice,
         pool: ParsePool | None = None,
+        like: Path | None = None,
     ) -> None:
         self.workspace = workspace
         self._store = CodeStore(workspace, cache_dir)
@@ -72,6 +74,7 @@ class CodeIndex:
         self._max_files = max_files
         self._notify = notify
         self._pool = pool or shared_pool()
+        self._like = like
         self._mutex = threading.Lock()
         self._kept = Kept()
 
@@ -175,6 +178,8 @@ class CodeIndex:
             if not mine:
                 self._notify("another process is writing the code index; the search uses it as it stands")
                 return _report(db, listing, 0, 0, complete=False)
+            if self._like is not None and not read_known(db):
+                self._store.copy_from(db, self._like)
             work = IndexUpdate(self.workspace, db, listing, self._pool, on_indexed, stop)
             work.run()
             return _report(db, listing, work.updated, work.removed, complete=not stop.is_set())

@@ -51,6 +51,7 @@ class CodeRetriever:
         signals: what counts for the order of files.
         on_indexed: told how far the indexing is, from another thread.
         pool: parses; None = the one of the process.
+        like: as for CodeIndex.
 
     Raises:
         ConfigError: the cache folder cannot be used.
@@ -69,9 +70,16 @@ class CodeRetriever:
         signals: Signals = ALL_SIGNALS,
         on_indexed: OnIndexed | None = None,
         pool: ParsePool | None = None,
+        like: Path | None = None,
     ) -> None:
         self.index = CodeIndex(
-            workspace, cache_dir, max_file_bytes=max_file_bytes, max_files=max_files, notify=notify, pool=pool
+            workspace,
+            cache_dir,
+            max_file_bytes=max_file_bytes,
+            max_files=max_files,
+            notify=notify,
+            pool=pool,
+            like=like,
         )
         self._counter = counter
         self._notify = notify

@@ -16,8 +16,8 @@ from .query_names import QueryNames, read_names, resolve_file
 
 # Set on the tuning repositories of bench/code_search.py, but for the names, which no commit message is a measure of.
 FILE_NAMED = 2.0
-DEFINITION_NAMED = 1.5
-GRAPH_WEIGHT = 0.15
+DEFINITION_NAMED = 0.8
+GRAPH_WEIGHT = 0.05
 MEANING_WEIGHT = 0.5
 _GRAPH_SEEDS = 20
 _GRAPH_SHARPNESS = 3

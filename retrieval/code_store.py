@@ -117,6 +117,21 @@ class CodeStore:
         finally:
             lock.close()
 
+    def copy_from(self, db: sqlite3.Connection, other: Path) -> bool:
+        """Make the index a copy of another one, when that is there and of the same version; return whether."""
+        if not other.is_file():
+            return False
+        source = sqlite3.connect(f"file:{other}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            if _read_version(source) != self._version:
+                return False
+            source.backup(db)
+            return True
+        except sqlite3.DatabaseError:
+            return False  # what can not be copied is indexed anew
+        finally:
+            source.close()
+
     def _create(self, path: Path) -> None:
         try:
             create_private(path)

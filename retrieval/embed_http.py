@@ -23,7 +23,7 @@ Api = Literal["ollama", "openai"]
 _PATHS: dict[Api, str] = {"ollama": "/api/embed", "openai": "/v1/embeddings"}
 _BATCH = 32
 _DELAYS_S = (0.25, 1.0, 3.0)
-"""Between tries while the server is away or busy."""
+"""Between tries while the server is away or busy; for a query, which somebody waits for, only the first."""
 _BUSY = frozenset({429, 502, 503, 504})
 # What servers say of a text that is longer than the model's window or their batch.
 _TOO_LONG = ("context length", "too large", "too long", "context size", "maximum", "exceed")
@@ -57,6 +57,7 @@ class HttpEmbedder:
         self._api = api
         self._sleep = sleep
         self._mutex = threading.Lock()
+        self._delays_s: Sequence[float] = _DELAYS_S
         self._client: httpx.Client | None = None
         self._dimension = model.dimension
         facts = (url, name, model.query_prefix, model.passage_prefix)
@@ -80,7 +81,7 @@ class HttpEmbedder:
             ModelUnavailable: no server, or it does not have the model.
             ModelFault: its answer is of no use.
         """
-        return self._embed([self._record.query_prefix + text])[0]
+        return self._embed([self._record.query_prefix + text], _DELAYS_S[:1])[0]
 
     def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
         """Return the unit vectors of passages in their order; a text that is too long for the model is cut.
@@ -90,11 +91,14 @@ class HttpEmbedder:
         """
         vectors: list[list[float]] = []
         for at in range(0, len(texts), _BATCH):
-            vectors += self._embed([self._record.passage_prefix + text for text in texts[at : at + _BATCH]])
+            vectors += self._embed(
+                [self._record.passage_prefix + text for text in texts[at : at + _BATCH]], _DELAYS_S
+            )
         return vectors
 
-    def _embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def _embed(self, texts: Sequence[str], delays_s: Sequence[float]) -> list[list[float]]:
         with self._mutex:
+            self._delays_s = delays_s
             return [_unit(vector) for vector in self._ask_shorter(texts)]
 
     def _ask_shorter(self, texts: Sequence[str]) -> list[list[float]]:
@@ -135,7 +139,7 @@ class HttpEmbedder:
         if self._client is None:
             self._client = self._connect()
         reason = ""
-        for delay_s in (*_DELAYS_S, None):
+        for delay_s in (*self._delays_s, None):
             try:
                 response = self._client.post(_PATHS[api], json={"model": self._name, "input": list(texts)})
                 if response.status_code not in _BUSY:

@@ -30,6 +30,7 @@ MAX_RULES_BYTES = 100_000
 MAX_FILE_BYTES = 2_000_000
 MAX_FILES = 20_000
 
+OWN_REPOSITORY = "a repository of its own"
 _VENDORED = frozenset(
     {"node_modules", "bower_components", "vendor", "third_party", "site-packages", "Pods", ".yarn", ".venv", "venv"}
 )
@@ -183,7 +184,7 @@ def _judge(workspace: Path, path: str, denials: Denials, max_file_bytes: int) ->
         inside = Path(os.path.realpath(workspace / path)).is_relative_to(workspace.resolve())
         return Skipped(path, "a link within the workspace" if inside else "a link that leaves the workspace")
     if stat.S_ISDIR(info.st_mode):
-        return Skipped(f"{path.rstrip('/')}/", "a repository of its own")
+        return Skipped(f"{path.rstrip('/')}/", OWN_REPOSITORY)
     if not stat.S_ISREG(info.st_mode):
         return Skipped(path, "not a regular file")
     if info.st_size > max_file_bytes:

@@ -32,6 +32,7 @@ class FileTable:
         lengths: terms in each of the FIELDS.
         of_text: the files that hold a text, several when it stands at several paths.
         in_paths: the files whose path holds a term.
+        averages: of the lengths, for each file those of its kind: code, or other text, which is often much longer.
     """
 
     ids: list[int]
@@ -40,7 +41,7 @@ class FileTable:
     lengths: list[Counts]
     of_text: dict[int, list[int]]
     in_paths: dict[str, list[int]]
-    averages: tuple[float, float, float]
+    averages: list[tuple[float, float, float]]
 
 
 @dataclass(slots=True)
@@ -60,21 +61,24 @@ class WordMatches:
 
 def read_file_table(db: sqlite3.Connection) -> FileTable:
     rows = db.execute(
-        """SELECT files.id, path, text_id, words, definition_length, body_length
+        """SELECT files.id, path, text_id, words, definition_length, body_length, lang <> ''
            FROM files JOIN texts ON texts.id = files.text_id ORDER BY path"""
     ).fetchall()
     of_text: dict[int, list[int]] = {}
     in_paths: dict[str, list[int]] = {}
     lengths: list[Counts] = []
-    for at, (_, _, text_id, words, definitions, body) in enumerate(rows):
+    for at, (_, _, text_id, words, definitions, body, _) in enumerate(rows):
         of_text.setdefault(text_id, []).append(at)
         terms = words.split()
         for term in terms:
             in_paths.setdefault(term, []).append(at)
         lengths.append((len(terms), definitions, body))
-    count = max(len(rows), 1)
-    sums = [sum(each[place] for each in lengths) for place in range(len(FIELDS))]
-    averages = (max(sums[0] / count, 1.0), max(sums[1] / count, 1.0), max(sums[2] / count, 1.0))
+    is_code = [bool(row[6]) for row in rows]
+    of_kind = {
+        kind: _averages([each for each, it in zip(lengths, is_code, strict=True) if it == kind])
+        for kind in (True, False)
+    }
+    averages = [of_kind[kind] for kind in is_code]
     return FileTable(
         [row[0] for row in rows],
         [row[1] for row in rows],
@@ -84,6 +88,12 @@ def read_file_table(db: sqlite3.Connection) -> FileTable:
         in_paths,
         averages,
     )
+
+
+def _averages(lengths: Sequence[Counts]) -> tuple[float, float, float]:
+    count = max(len(lengths), 1)
+    path, definitions, body = (max(sum(each[at] for each in lengths) / count, 1.0) for at in range(len(FIELDS)))
+    return path, definitions, body
 
 
 def match_words(db: sqlite3.Connection, table: FileTable, terms: Sequence[QueryTerm]) -> WordMatches:
@@ -112,7 +122,7 @@ def inverse_frequency(count: int, holding: int) -> float:
 
 def _norms(table: FileTable, at: int) -> tuple[float, float, float]:
     """Return what one occurrence in each field counts, less in a longer field."""
-    lengths, averages = table.lengths[at], table.averages
+    lengths, averages = table.lengths[at], table.averages[at]
     path, definitions, body = (
         FIELD_WEIGHTS[place] / (1.0 - _LENGTH_NORMS[place] + _LENGTH_NORMS[place] * lengths[place] / averages[place])
         for place in range(len(FIELDS))

@@ -96,6 +96,9 @@ def test_an_agent_works_in_the_checkout_with_its_tools(
     assert not (shop.repo / "made.txt").exists()
     (branch,) = git(shop.repo, "branch", "--list", "flow/*", "--format=%(refname:short)").splitlines()
     assert git(shop.repo, "show", f"{branch}:made.txt") == "made"
+    # The run's own checkout was not written to, so there is nothing to take back.
+    undone = shop.flow("undo", "--yes", cwd=shop.repo)
+    assert "made.txt" not in undone.out + undone.err
     # Neither the folder nor its index stays, only what is known of the branch.
     assert [path.suffix for path in isolated_home.rglob("worktrees/*")] == [".json"]
 
@@ -137,3 +140,15 @@ def test_a_visit_that_waits_goes_on_in_the_checkout_it_left(shop: Any, run: Any,
     assert value["seen"]["text"] == "first\nsecond"
     assert git(shop.repo, "show", f"{value['branch']}:log.txt") == "first\nsecond"
     assert len(git(shop.repo, "worktree", "list").splitlines()) == 1
+
+
+def test_a_run_in_a_worktree_of_its_own_gives_its_visits_theirs(shop: Any, run: Any, tmp_path: Path) -> None:
+    done = run(graph(tmp_path, FIX, inner("echo $0 > $0.txt")), "--worktree", "-i", XS)
+    assert done.code == 0, done.err
+    branches = [each["branch"] for each in done.lines[-1]["data"]["output"]]
+    assert git(shop.repo, "show", f"{branches[1]}:two.txt") == "two"
+    assert shop.flow("runs", "rm", done.lines[0]["run_id"], cwd=shop.repo).code == 0
+    assert len(git(shop.repo, "worktree", "list").splitlines()) == 1
+    assert sorted(git(shop.repo, "branch", "--list", "flow/*", "--format=%(refname:short)").splitlines()) == sorted(
+        branches
+    )

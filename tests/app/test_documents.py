@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +113,85 @@ def test_a_worktree_s_run_sees_the_documents_of_its_project(shop: Any, spec: Pat
     with OllamaServer(answers) as server:
         assert shop.run(server, "--worktree").code == 0
     assert "spec.md:3-5" in documents_in(first_user_message(server.requests[0]))
+
+
+DIMENSION = 384
+"""Of multilingual-e5-small, whose name the settings have."""
+MEANINGS = (("holiday", "leave"), ("money", "expenses"), ("door", "badge"))
+
+
+class EmbeddingServer:
+    """An Ollama that gives texts of the same meaning the same vector, and remembers them."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+                outer.texts += texts
+                body = json.dumps({"embeddings": [outer.vector(text) for text in texts]}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                return None
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def vector(self, text: str) -> list[float]:
+        numbers = [0.0] * DIMENSION
+        numbers[-1] = 0.1
+        for at, words in enumerate(MEANINGS):
+            numbers[at] = float(any(word in text for word in words))
+        return numbers
+
+    def __enter__(self) -> EmbeddingServer:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def company(shop: Any) -> Path:
+    folder: Path = shop.repo.parent / "company"
+    folder.mkdir()
+    for name, text in {
+        "a.md": "Twenty days of leave.",
+        "b.md": "File your expenses.",
+        "c.md": "Wear a badge.",
+    }.items():
+        (folder / name).write_text(f"{text}\n")
+    return folder
+
+
+def test_with_a_model_documents_are_found_by_their_meaning(shop: Any, company: Path) -> None:
+    with EmbeddingServer() as server:
+        settings = ("-c", "embed.backend=http", "-c", f"embed.url={server.url}")
+        added = shop.flow("docs", "add", str(company), *settings, cwd=shop.repo)
+        assert added.code == 0 and "embedding documents: 3 of 3" in added.err, added.err
+        found = shop.flow("docs", "query", "how long is my holiday", "-o", "json", *settings, cwd=shop.repo)
+        first = json.loads(found.out)[0]
+        assert (Path(first["path"]).name, first["lexical_rank"], first["dense_rank"]) == ("a.md", None, 1)
+        assert "without a vector" not in shop.flow("docs", "status", *settings, cwd=shop.repo).out
+        server.texts.clear()
+        (company / "a.md").rename(company / "moved.md")
+        (company / "d.md").write_text("The door is shut.\n")
+        assert shop.flow("docs", "sync", *settings, cwd=shop.repo).code == 0
+        passages = [text for text in server.texts if text.startswith("passage: ")]
+        assert [text for text in passages if "door" in text or "leave" in text] == ["passage: The door is shut."]
+
+
+def test_without_its_server_the_documents_are_added_and_found_by_words(shop: Any, company: Path) -> None:
+    settings = ("-c", "embed.backend=http", "-c", "embed.url=http://127.0.0.1:9")
+    added = shop.flow("docs", "add", str(company), *settings, cwd=shop.repo)
+    assert (added.code, added.out) == (5, "company (this project): 3 documents, 3 passages\n")
+    found = shop.flow("docs", "query", "badge", "-o", "json", *settings, cwd=shop.repo)
+    assert [Path(hit["path"]).name for hit in json.loads(found.out)] == ["c.md"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flowloom.llm.answers import Call, Reply
 from flowloom.llm.ollama_server import OllamaServer, scripted
 
 pytestmark = pytest.mark.slow
@@ -135,3 +136,46 @@ def test_limit_of_a_node_is_raised_in_its_graph(repo: Repo) -> None:
     assert repo("--no-input", "resume").code == 6
     done = repo("--no-input", "resume", "--force-graph")
     assert done.code == 0, done.err
+
+
+def test_replies_that_cannot_be_used_are_tried_again_in_a_visit_of_its_own(make_repo: Any, flow: Any) -> None:
+    text = """\
+flow: 1
+name: lists
+state: {got: {type: list}}
+output: state.got
+nodes:
+  ask: {type: llm, prompt: p, output: {to: got, schema: {type: array, items: {type: string}}},
+    retry: {max_attempts: 2, backoff: 1ms, retry_on: [reply]}}
+edges: [[START, ask, END]]
+"""
+    with OllamaServer(scripted([Reply("no"), Reply("no"), Reply('["yes"]')])) as server:
+        repo = Repo(make_repo({"a.txt": "a\n"}), flow, server.url)
+        done = repo.run(text, "--no-preflight", "-o", "jsonl")
+    assert done.code == 0, done.err
+    assert [(line["node"], line["type"]) for line in done.lines if line["type"].startswith("node_")] == [
+        ("ask#1", "node_start"),
+        ("ask#1", "node_fail"),
+        ("ask#2", "node_start"),
+        ("ask#2", "node_end"),
+    ]
+
+
+def test_tool_calls_of_an_agent_are_limited_and_go_on_with_more(make_repo: Any, flow: Any) -> None:
+    text = """\
+flow: 1
+name: looks
+nodes: {look: {type: agent, prompt: p, tools: [glob], limits: {tool_calls: 1}}}
+edges: [[START, look, END]]
+"""
+    look = [Reply(calls=[Call("glob", {"pattern": name})]) for name in ("*.txt", "*.md")]
+    with OllamaServer(scripted([*look, Reply("done")])) as server:
+        repo = Repo(make_repo({"a.txt": "a\n"}), flow, server.url)
+        done = repo.run(text, "--no-preflight")
+        assert done.code == 3
+        assert "'look#1' has used 1 of at most 1 tool calls; stopped before 'look#1'" in done.err
+        file = repo.folder.parent / "graph.yaml"
+        file.write_text(text.replace("tool_calls: 1", "tool_calls: 2"), "utf-8")
+        done = repo("--no-input", "resume", "--force-graph")
+        assert done.code == 0, done.err
+        assert len(server.requests) == 3

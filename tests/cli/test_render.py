@@ -6,7 +6,8 @@ import json
 import pytest
 
 from flowloom.cli.amounts import duration, short_number
-from flowloom.cli.render import JsonlView, ProgressView, change_list, result_text
+from flowloom.cli.render import JsonlView, ProgressView
+from flowloom.cli.result_text import change_list, result_text
 from flowloom.core.events import (
     Event,
     EventRecord,

@@ -219,6 +219,8 @@ def lines_of(scene: Any, server: OllamaServer) -> list[tuple[str, ...]]:
         ("docs", "list"),
         ("docs", "query", "obey the new instructions"),
         ("docs", "query", "ssh secret", "-k", "50", "-o", "json"),
+        ("ask", "What does it say of obeying the new instructions?"),
+        ("ask", "ssh secret", "--in", "evil", "--in", "../*", "-o", "json"),
         ("tools", "list"),
         *called,
         *checked,

@@ -245,3 +245,21 @@ def test_a_repository_of_300_files_is_indexed_in_seconds(
     index.refresh()
     assert cold < 3
     assert time.process_time() - start < 0.1
+
+
+def test_a_second_checkout_begins_with_the_index_of_the_first(
+    make_tree: MakeTree, make_index: MakeIndex, tmp_path: Path
+) -> None:
+    tree = make_tree({"a.py": CODE, "b.py": "def other():\n    pass\n"})
+    first = make_index(tree)
+    first.refresh()
+    other = tmp_path / "checkout"
+    other.mkdir()
+    (other / "a.py").write_text(CODE)
+    parsed: list[int] = []
+    index = CodeIndex(other, tmp_path / "cache", like=first.path)
+    report = index.refresh(lambda done, total: parsed.append(done))
+    assert (report.files, report.removed, parsed) == (1, 1, [0, 1])
+    assert _search(index, "load_rows") == ["a.py:1-6"]
+    assert _search(index, "other") == []
+    assert _search(make_index(tree), "other") == ["b.py:1-2"]

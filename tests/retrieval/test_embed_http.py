@@ -133,15 +133,22 @@ def test_a_busy_server_is_asked_again(serve: Serve) -> None:
     def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
         return (503, {"error": "loading"}) if len(waits) < 2 else ollama(path, body)
 
-    assert len(make(serve(answer).url, None, waits).embed_query("x")) == 3
+    assert len(make(serve(answer).url, None, waits).embed_passages(["x"])) == 1
     assert waits == [0.25, 1.0]
 
 
 def test_a_server_that_is_away_is_told_after_some_tries() -> None:
     waits: list[float] = []
     with pytest.raises(ModelUnavailable, match=r"http://127\.0\.0\.1:9 does not answer.*embed\.url"):
-        make("http://127.0.0.1:9", None, waits).embed_query("x")
+        make("http://127.0.0.1:9", None, waits).embed_passages(["x"])
     assert len(waits) == 3
+
+
+def test_a_query_does_not_wait_long_for_a_server_that_is_away() -> None:
+    waits: list[float] = []
+    with pytest.raises(ModelUnavailable):
+        make("http://127.0.0.1:9", None, waits).embed_query("x")
+    assert waits == [0.25]
 
 
 @pytest.mark.parametrize(
