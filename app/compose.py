@@ -38,7 +38,6 @@ from ..runs.snapshots import SnapshotLimits, Snapshots
 from ..runs.store import RunRow, RunStore
 from ..tools.background_jobs import SHOWN_BYTES, BackgroundJobs
 from ..tools.effects import Effects
-from ..tools.registry import TOOLS
 from ..tools.sandboxes import confinement_by
 from .checkouts import NodeCheckouts
 from .context import AppContext
@@ -46,6 +45,7 @@ from .docs import document_retriever
 from .embedding import embedder
 from .hooks import TrustedHooks, told_once
 from .memory import memory_files, trusted_when_written
+from .project_tools import project_tools
 from .secrets import MaskedChanges, MaskedRetriever
 from .spending import prices_of
 
@@ -151,7 +151,7 @@ def toolbox(
     """Return the tools of the run's agents and what these work with."""
     workspace, row = context.workspace, parts.row
     return Toolbox(
-        TOOLS,
+        project_tools(context, Path(row.workspace)),
         workspace,
         blobs,
         retriever,

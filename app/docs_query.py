@@ -31,16 +31,24 @@ def find_passages(
         context: asked only where vectors were computed once.
 
     Raises:
-        UsageError: no documents were ever added.
+        UsageError: no documents were ever added, or a name is neither a collection's nor a pattern of paths.
         FlowError: an index cannot be read, or the embedder of the settings cannot be used.
     """
     paths = [project_file(dirs.data, workspace), user_file(dirs.data)]
-    stores = [store for store in map(DocumentStore, paths) if store.has_collections()]
+    stores = [store for store in map(DocumentStore, paths) if store.collections()]
     if not stores:
         raise UsageError("No documents are indexed for this project.", hint="Add some with: flow docs add PATH")
+    _check_names(within, stores)
     if any(store.vectors.is_dir() for store in stores):
         from .docs import document_finder
 
         with document_finder(context(), notify) as finder:
             return finder.search(query, limit, within)
     return DocFinder(workspace, [Scope(store) for store in stores]).search(query, limit, within)
+
+
+def _check_names(within: Sequence[str], stores: Sequence[DocumentStore]) -> None:
+    known = [name for store in stores for name in store.collections()]
+    for name in within:
+        if name not in known and not any(char in name for char in "*?[/."):
+            raise UsageError(f"There is no collection {name!r}.", hint=f"There is: {', '.join(known)}.")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..configs.dirs import Dirs
 from ..configs.settings import EmbedSettings, Settings
 from ..core.errors import ConfigError, UsageError
+from ..core.masking import PLACEHOLDER, SecretMask
 from ..core.ports import Embedder, Reranker
 from ..retrieval.embed_folder import choose_runtime, origins_of
 from ..retrieval.embeddings import EmbeddingModel, Overrides, WeightsKind, find_model, known_model
@@ -94,11 +96,14 @@ def embedder(context: AppContext) -> Embedder | None:
         ConfigError: the folder with the weights is not complete, no server is set, or the model is not known.
         Denied: the policy denies the model.
     """
-    return make_embedder(context.settings, choose_backend(context.settings, context.dirs))
+    return make_embedder(context.settings, choose_backend(context.settings, context.dirs), context.workspace)
 
 
-def make_embedder(settings: Settings, choice: Choice) -> Embedder | None:
+def make_embedder(settings: Settings, choice: Choice, workspace: Path | None = None) -> Embedder | None:
     """Return the embedder that was chosen.
+
+    Args:
+        workspace: whose secrets no server is sent; None = nothing will be embedded.
 
     Raises:
         ConfigError: the folder with the weights is not complete, or the model is not known.
@@ -119,7 +124,8 @@ def make_embedder(settings: Settings, choice: Choice) -> Embedder | None:
             from ..retrieval.embed_http import HttpEmbedder
 
             api = None if embed.api == "auto" else embed.api
-            return HttpEmbedder(_client(settings, choice.url), choice.url, embed.model, _record(embed), api)
+            connect, clean = _client(settings, choice.url), _without_secrets(workspace)
+            return HttpEmbedder(connect, clean, choice.url, embed.model, _record(embed), api)
 
 
 def reranker(context: AppContext) -> Reranker | None:
@@ -223,6 +229,19 @@ def _client(settings: Settings, url: str) -> Callable[[], httpx.Client]:
         return httpx.Client(base_url=url, headers=headers, **http_options(url, timeout))
 
     return connect
+
+
+def _without_secrets(workspace: Path | None) -> Callable[[str], str]:
+    """Return what takes the secrets out of texts, the same each time: a vector belongs to its text, not to a run."""
+
+    @cache
+    def mask() -> SecretMask:
+        from .secrets import make_mask
+
+        return make_mask(b"", os.environ, *([workspace] if workspace is not None else []))
+
+    # Not even the few figures of a hash, which in a placeholder tell secrets apart.
+    return lambda text: PLACEHOLDER.sub("<secret>", mask().mask(text))
 
 
 def _check_origins(settings: Settings, path: Path) -> None:

@@ -26,7 +26,7 @@ list` shows it, the settings and the shell policy of the workspace hold, questio
 import os
 from pathlib import Path
 
-from flowloom.app.served import served_graph
+from {package}.app.served import served_graph
 
 HERE = Path(__file__).parent
 
@@ -41,11 +41,16 @@ def export_langgraph(context: AppContext, loaded: Loaded, folder: Path) -> Path:
     """Write the folder, which must not exist yet, and return it. What is written there is trusted.
 
     Raises:
-        UsageError: it exists, or cannot be written.
+        UsageError: it exists, or cannot be written; the graph is written in Python.
     """
     spec = loaded.spec
+    if spec.code:
+        raise UsageError(
+            f"{spec.name} is a LangGraph graph already.", hint="Name it in a langgraph.json of your own."
+        )
     graph_file = f"{spec.name}.yaml"
     entry = _ENTRY.format(
+        package=__package__.partition(".")[0],
         told=_one_line(f"The graph {spec.name}. {spec.description}"),
         workspace=os.path.relpath(context.workspace, folder),
         graphs=GRAPHS,
@@ -80,7 +85,7 @@ def _manifest(loaded: Loaded) -> str:
 def _graph_files(loaded: Loaded, graph_file: str) -> Iterator[tuple[str, str]]:
     """Yield the files of the graph and of all below it, with what they name beside them, as paths in the folder."""
     specs = [loaded.spec, *loaded.library.values()]
-    yield f"{GRAPHS}/{graph_file}", "---\n".join(document(spec, spec.name) for spec in specs)
+    yield f"{GRAPHS}/{graph_file}", "---\n".join(document(spec, spec.name) for spec in specs if not spec.code)
     for spec in specs:
         for key, file in spec.beside.items():
             if not key.startswith(MODULE):

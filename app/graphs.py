@@ -10,6 +10,7 @@ from ..core.errors import Denied, GraphInvalid
 from ..graphs.find import GraphEntry, Loaded, find_graph, find_graphs, list_graphs
 from ..tools.registry import TOOLS
 from .context import AppContext
+from .project_tools import project_tool_names
 
 GRAPH_SETTINGS = ("verify", "check")
 """The settings that a graph file may read."""
@@ -23,16 +24,16 @@ def load_graph(context: AppContext, name: str) -> Loaded:
         GraphInvalid: it cannot be run; one line per fault.
         Denied: it lies in the repository and is not trusted.
     """
-    return find_graph(name, **_where(context), **_known())
+    return find_graph(name, **_where(context), **_known(context))
 
 
 def load_graphs(context: AppContext, name: str) -> list[Loaded]:
     """Return the graph of a name, or every graph of a file; raises like `load_graph`."""
-    return find_graphs(name, **_where(context), **_known())
+    return find_graphs(name, **_where(context), **_known(context))
 
 
 class Looking:
-    """Reads graph files without running anything of them, so also those of a repository that are not trusted.
+    """Reads graph files and presets without running anything of them, so also those that are not trusted.
 
     Code and whatever else such a file names must be trusted all the same. `untrusted`: the files that were read
     without, as absolute paths.
@@ -49,7 +50,7 @@ class Looking:
             UsageError: no graph of that name.
             GraphInvalid: one cannot be run; one line per fault.
         """
-        return find_graphs(name, **{**_where(self._context), "is_trusted": self._may_read}, **_known())
+        return find_graphs(name, **{**_where(self._context), "is_trusted": self._may_read}, **_known(self._context))
 
     def _may_read(self, path: Path, content: bytes) -> bool:
         if self._context.trust.covers(path, content):
@@ -66,8 +67,9 @@ def _where(context: AppContext) -> dict[str, Any]:
     return {"workspace": context.workspace, "user_dir": user_dir, "is_trusted": context.trust.covers}
 
 
-def _known() -> dict[str, Any]:
-    return {"tools": tuple(TOOLS), "settings": GRAPH_SETTINGS}
+def _known(context: AppContext) -> dict[str, Any]:
+    own = project_tool_names(context, context.workspace)
+    return {"tools": (*TOOLS, *own), "settings": GRAPH_SETTINGS}
 
 
 def graph_entries(context: AppContext) -> list[GraphEntry]:

@@ -42,8 +42,10 @@ def write_new_graph(context: AppContext, name: str, source: Loaded | None, *, fo
         for_user: True = into the user's own folder, for all projects; False = into this project's.
 
     Raises:
-        UsageError: the name cannot be one, or there is such a file.
+        UsageError: the name cannot be one, there is such a file, or the graph is no YAML.
     """
+    if source is not None and source.spec.code:
+        raise UsageError(f"{source.spec.name} is written in Python.", hint="Copy its file and change that.")
     if not is_name(name):
         raise UsageError(f"{name!r} cannot name a graph.", hint="Use letters, digits, '_', '-' and '.'.")
     folder = _folder(context, for_user=for_user)

@@ -21,7 +21,7 @@ from ..llm.tokens import EstimatingCounter
 from ..runs.blobs import BlobStore
 from ..tools.calls import run_call
 from ..tools.effects import Effects
-from ..tools.registry import TOOLS, toolset
+from ..tools.registry import toolset
 from ..tools.sandboxes import choose_sandbox, confinement_by
 from .compose import run_retriever
 from .context import AppContext, Surface
@@ -59,12 +59,16 @@ class NoSpawner:
         raise Denied("spawn_agent works inside a run only.", hint="Use `flow run`.")
 
 
-def list_tools() -> list[ListedTool]:
-    """Return every tool, in the order of the registry."""
+def list_tools(context: AppContext) -> list[ListedTool]:
+    """Return every tool: the built-in ones in the order of the registry, then those of the project.
+
+    Raises:
+        GraphInvalid: the code of one of the project's cannot be run.
+    """
     counter = EstimatingCounter()
     return [
         ListedTool(spec.name, spec.category, counter.count(wire_form(spec.definition())), spec.description)
-        for spec in TOOLS.values()
+        for spec in project_tools(context, context.workspace).values()
     ]
 
 
@@ -81,7 +85,8 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
         UsageError: no such tool.
         Denied: nobody was there to allow it.
     """
-    (spec,) = toolset([name])
+    known = project_tools(context, context.workspace)
+    (spec,) = toolset([name], known)
     blobs = BlobStore(context.dirs.data / "blobs" / "single-calls")
     retriever = run_retriever(context, surface.watcher.notice)
 
@@ -97,7 +102,7 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
         context.workspace,
         blobs,
         retriever,
-        offered=tuple(TOOLS),
+        offered=tuple(known),
         secrets=secrets,
         hooks=hooks,
         memory=MemoryRules(context.settings.memory.auto_bytes, datetime.date.today().isoformat()),

@@ -113,7 +113,7 @@ class Seen(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """One way to run a graph: what compiles with a saver, the first state, what counts in a state how often it ran."""
+    """One way to run a graph: what compiles with a saver, the first state, and what tells how often a state ran."""
 
     graph: Any
     first: dict[str, Any]

@@ -39,16 +39,16 @@ def add(
     ctx: typer.Context,
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="Files, folders, or quoted patterns such as 'docs/**/*.md'."),
+        typer.Argument(metavar="PATH", help="Files, folders, or quoted patterns such as 'docs/**/*.md'."),
     ],
     name: str = typer.Option("", "--name", metavar="NAME", help="Of the collection; the folder's when not given."),
     user: bool = typer.Option(False, "--user", help="For all your projects, not only for this one."),
 ) -> None:
-    """Add documents and read them: Markdown, text, reStructuredText, AsciiDoc, HTML, PDF, Word, PowerPoint, Excel,
-    CSV, Jupyter.
+    """Add documents, for this project or all of yours.
 
-    They belong to this project, whose agents alone are shown them, unless --user says otherwise. Files stay where
-    they are; `flow docs sync` reads what changed.
+    Markdown, text, reStructuredText, AsciiDoc, HTML, PDF, Word, PowerPoint, Excel, CSV and Jupyter are read. They
+    belong to this project, whose agents alone are shown them, unless --user says otherwise. Files stay where they
+    are; `flow docs sync` reads what changed.
     """
     from ..app.docs import add_documents, collection_states
 
@@ -68,7 +68,7 @@ def add(
 
 @app.command("sync")
 def sync(ctx: typer.Context, names: Names = None) -> None:
-    """Read documents that are new or changed, and forget those that are gone."""
+    """Read what is new or changed, and forget what is gone."""
     from ..app.docs import collection_states
 
     options: CliOptions = ctx.obj
@@ -94,7 +94,7 @@ def sync(ctx: typer.Context, names: Names = None) -> None:
 
 @app.command("status")
 def status(ctx: typer.Context, names: Names = None) -> None:
-    """Show what is searched and what is not, with the reasons, and what changed since the last sync."""
+    """Show what is not searched and why, and what changed."""
     from ..app.docs import collection_states, meaning_state
 
     options: CliOptions = ctx.obj
@@ -114,7 +114,7 @@ def status(ctx: typer.Context, names: Names = None) -> None:
 
 @app.command("list")
 def list_collections(ctx: typer.Context) -> None:
-    """List the collections that this project may see, with their sources."""
+    """List the collections of this project and of yours."""
     from ..app.docs import collection_states
 
     options: CliOptions = ctx.obj
@@ -148,12 +148,12 @@ def remove(
         print(f"Forgot {visible(path or name)} ({_SCOPES[scope]}).")
 
 
-@app.command("query", context_settings=_WORDS, options_metavar="[-k N] [--name NAME]...")
+@app.command("query", context_settings=_WORDS, options_metavar="[-k N] [--name NAME]... TEXT")
 def query(ctx: typer.Context) -> None:
-    """Search the documents: the best passages with their path, lines, page and section.
+    """Find the passages that answer a question.
 
-    TEXT is a question or words, in any language. -k N sets how many passages (5); --name NAME searches one collection
-    only, or the paths that fit a pattern, and may be repeated.
+    They are shown with path, lines, page and section. TEXT is a question or words, in any language. -k N sets how
+    many passages (5); --name NAME searches one collection only, or the paths that fit a pattern, and may be repeated.
     """
     from ..app.docs_query import find_passages
     from ..configs.dirs import find_dirs

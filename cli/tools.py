@@ -24,7 +24,7 @@ def list_tools(ctx: typer.Context) -> None:
     from ..app.tools import list_tools as all_tools
 
     options: CliOptions = ctx.obj
-    tools = all_tools()
+    tools = all_tools(app_context(options))
     if options.json:
         print_items([tool._asdict() for tool in tools], options.output)
         return

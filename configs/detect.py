@@ -43,9 +43,9 @@ _DOTNET = ("*.sln", "*.slnx", "*.csproj", "*.fsproj")
 def detect_verify(workspace: Path) -> list[str] | None:
     """Return the test command as program and arguments, to be run in the workspace; None = no sign of one.
 
-    What a project says itself comes before what its language usually takes: the settings of pytest, the test script of
-    package.json or composer.json, the target `test` of a makefile or a justfile, tox and nox; then unittest and the
-    build tools of other languages.
+    What a project says itself comes before what its language usually takes: the settings of pytest, the test script
+    of package.json or composer.json, the target `test` of a makefile or a justfile, tox and nox; then unittest and
+    the build tools of other languages.
     """
     return next(_commands(workspace), None)
 
@@ -53,7 +53,7 @@ def detect_verify(workspace: Path) -> list[str] | None:
 def _commands(workspace: Path) -> Iterator[list[str]]:
     python = _python(workspace)
     tests = _tests_of(workspace)
-    if _uses_pytest(workspace) or any(tests) and not _is_unittest(tests):
+    if _uses_pytest(workspace) or (any(tests) and not _is_unittest(tests)):
         yield [python, "-m", "pytest", "-q"]
     if _has_test_script(workspace / "package.json"):
         manager = package_manager(workspace)

@@ -31,6 +31,8 @@ _NAMED_CODE = re.compile(r"[\w./-]+\.py(?=:[A-Za-z_])")
 """Python files as a graph names them, `file.py:function`."""
 _NAMED_PROMPT = re.compile(r"""\bfile\s*:\s*["']?([\w./ -]+\.\w+)""")
 """Texts as a graph names them, `prompt: {file: NAME}`."""
+_NAMED_FILTERS = re.compile(r"^\s*filters\s*:(.*(?:\n\s*-.*)*)", re.MULTILINE)
+_PYTHON_FILE = re.compile(r"[\w./-]+\.py\b")
 _GRAPHS = (".yaml", ".yml")
 
 
@@ -131,7 +133,9 @@ def _named(graph: Path, workspace: Path) -> Iterator[ProjectFile]:
         text = read_project_file(graph).decode("utf-8", "replace")
     except OSError:
         return
-    named: list[tuple[str, FileKind]] = [(name, "python") for name in sorted(set(_NAMED_CODE.findall(text)))]
+    code = {*_NAMED_CODE.findall(text)}
+    code |= {name for said in _NAMED_FILTERS.findall(text) for name in _PYTHON_FILE.findall(said)}
+    named: list[tuple[str, FileKind]] = [(name, "python") for name in sorted(code)]
     named += [(name.strip(), "prompt") for name in sorted(set(_NAMED_PROMPT.findall(text)))]
     for name, kind in named:
         for folder in (graph.parent, workspace):

@@ -73,8 +73,8 @@ def decode(data: bytes) -> FileText | None:
 
 def _legacy(data: bytes) -> FileText | None:
     """Choose between the Japanese encodings: the one that gives fewer characters no text is written in."""
-    # EUC-JP first: where both are possible and equally clean, text with kana can only be EUC-JP. The last one is EUC-JP
-    # with the circled figures and the like that Windows and NEC added.
+    # EUC-JP first: where both are possible and equally clean, text with kana can only be EUC-JP. The last one is
+    # EUC-JP with the circled figures and the like that Windows and NEC added.
     names = ("euc_jp", "cp932", "euc_jis_2004")
     found = [FileText(text, name) for name in names if (text := _strict(data, name)) is not None]
     if found:

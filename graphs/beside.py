@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -155,7 +155,7 @@ def _find_module(name: str) -> list[Path] | None:
     if parts[0] in sys.builtin_module_names:
         return [] if len(parts) == 1 else None
     for count in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:count]), where)
+        spec = _module_spec(".".join(parts[:count]), where)
         if spec is None:
             return None
         if spec.origin is not None and spec.has_location:
@@ -164,3 +164,14 @@ def _find_module(name: str) -> list[Path] | None:
         if where is None and count < len(parts):
             return None
     return files
+
+
+def _module_spec(name: str, where: Sequence[str] | None) -> ModuleSpec | None:
+    """Return where a module stands, asking also the finders that editable installs add; None = there is none."""
+    import sys
+
+    if (spec := PathFinder.find_spec(name, where)) is not None:
+        return spec
+    others = (getattr(finder, "find_spec", None) for finder in sys.meta_path if finder is not PathFinder)
+    found = (find(name, where) for find in others if find is not None)
+    return next((spec for spec in found if spec is not None and spec.has_location), None)

@@ -8,6 +8,7 @@ it the same saver and a namespace of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from langgraph.constants import END as LANGGRAPH_END
@@ -33,6 +34,7 @@ from .join_step import JoinStep
 from .joins import awaited, has_branches, runs_at_once
 from .node_deps import deps_of, held_to
 from .node_step import NodeStep
+from .own_filters import own_filters
 from .routing import Router, room_of
 from .schemas import load_schemas
 from .spec import END, MODEL_NODES, GraphSpec, NodeSpec
@@ -50,7 +52,7 @@ class Flow:
         self._spec = spec
         self._library = library
         self._deps = held_to(deps, spec.rights)
-        self._facts = facts
+        self._facts = replace(facts, filters=own_filters(spec))
 
     def compile(self, saver: Any = None) -> Any:
         """Return the LangGraph graph. Without a saver it takes that of the run it is invoked in."""
@@ -62,7 +64,7 @@ class Flow:
         router = Router(self._spec, self._facts)
         at_once = AtOnce() if runs_at_once(self._spec) else None
         for node in self._spec.nodes.values():
-            deps = deps_of(self._deps, node)
+            deps = deps_of(self._deps, self._spec, node)
             step = NodeStep(self._spec, node, self._node_type(node, deps), router, deps, self._facts, at_once)
             _add_node(graph, node, step, router)
         for join in router.joins:
@@ -83,7 +85,7 @@ class Flow:
         node = self._spec.nodes.get(self._spec.entry)
         if node is None or node.type not in MODEL_NODES:
             return None
-        deps = deps_of(self._deps, node)
+        deps = deps_of(self._deps, self._spec, node)
         step = NodeStep(self._spec, node, NODE_TYPES[node.type], Router(self._spec, self._facts), deps, self._facts)
         try:
             call = step.first_call(self.initial(inputs))

@@ -93,8 +93,7 @@ def _borne_out(cites: Sequence[Any], passages: Sequence[Mapping[str, Any]]) -> t
 
 def stands_in(quote: str, text: str) -> bool:
     """Return whether a quote stands in a text, blanks, case and width aside; "..." in it leaves something out."""
-    held = _folded(text)
-    parts = [part for part in (_folded(each) for each in _GAP.split(quote)) if part]
+    held, parts = folded(text), quote_parts(quote)
     if sum(map(len, parts)) < min(_LEAST_QUOTE, len(held)) or not parts:
         return False
     at = 0
@@ -104,6 +103,16 @@ def stands_in(quote: str, text: str) -> bool:
             return False
         at += len(part)
     return True
+
+
+def quote_parts(quote: str) -> list[str]:
+    """Return the parts of a quote between which it leaves something out, folded."""
+    return [part for part in map(folded, _GAP.split(quote)) if part]
+
+
+def folded(text: str) -> str:
+    """Return a text as quotes are compared: without blanks and what nobody sees, in one case and width."""
+    return "".join(unicodedata.normalize("NFKC", without_hidden(text)).casefold().split())
 
 
 def _kept_paragraphs(
@@ -164,13 +173,9 @@ def _words(text: str) -> set[str]:
 
 
 def _is_held(address: str, held: Sequence[str]) -> bool:
-    wanted = _folded(address.rstrip(".,;。、"))
-    return any(wanted in _folded(text) for text in held)
+    wanted = folded(address.rstrip(".,;。、"))
+    return any(wanted in folded(text) for text in held)
 
 
 def _numbers(text: str) -> set[int]:
     return {int(number) for group in _MARK.findall(text) for number in re.findall(r"\d+", group)}
-
-
-def _folded(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", without_hidden(text)).casefold().split())

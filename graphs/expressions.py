@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core.errors import RunFailed
 from .faults import listed, near
+from .filter_names import WithOwn, is_own, scope_name
 from .filters import FILTERS, kind_of
 
 MAX_EXPRESSION = 2_000
@@ -294,7 +295,7 @@ def _check(node: Any, depth: int) -> None:
         raise ExpressionInvalid("nested too deeply")
     if kind not in _ALLOWED:
         raise ExpressionInvalid(_REFUSED.get(kind, f"{kind} is not part of expressions"))
-    if kind == "Filter":
+    if kind == "Filter" and not is_own(node.name):
         _check_word("filter", node.name, FILTERS)
     if kind == "Test":
         _check_word("test", node.name, TESTS)
@@ -315,6 +316,8 @@ def _paths(node: Any) -> Iterator[tuple[str, ...]]:
     if (path := _path(node)) is not None:
         yield path
         return
+    if type(node).__name__ == "Filter" and is_own(node.name):
+        yield (scope_name(node.name),)
     for child in node.iter_child_nodes():
         yield from _paths(child)
 
@@ -366,7 +369,7 @@ def _environment() -> Any:
 
     environment = KeysOnly(undefined=StrictUndefined, optimized=False, keep_trailing_newline=True)
     environment.globals.clear()
-    environment.filters = {**FILTERS, "default": _default}
+    environment.filters = WithOwn({**FILTERS, "default": _default})
     environment.tests = {"defined": _is_defined, "none": lambda value: value is None}
     return environment
 

@@ -221,6 +221,22 @@ class Fields:
                 words.append(item.value)
         return tuple(words)
 
+    def words_or_code(self, key: str) -> tuple[str, ...] | None:
+        """Return a list of texts like `words`, each that names something in Python code as `code` gives it."""
+        words = self.words(key)
+        if words is None:
+            return None
+        items = self.reading.items(self.entries[key].tree, repr(key))
+        places = {item.value: item.at for item in items if isinstance(item.value, str)}
+        return tuple(self._word_or_code(word, places[word]) for word in words)
+
+    def _word_or_code(self, word: str, at: Position) -> str:
+        match = _CODE.fullmatch(word)
+        if match is None:
+            return word
+        file = self.reading.read_beside(match["file"] or f"{MODULE}{match['module']}", at)
+        return f"{file.key}:{match['name']}" if file is not None else ""
+
     def mapping(self, key: str) -> dict[str, Any]:
         """Return a mapping as JSON data; {} when absent."""
         if key not in self.entries:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..llm.tokens import EstimatingCounter
 from .citations import checked, language
 from .hit_lists import fitting, fused, nearest, numbered_passages, quotable, withheld
 
@@ -169,8 +170,30 @@ def last(items: Any) -> Any:
 
 def lines(value: Any) -> list[str]:
     """Return the lines of a text, or of what a shell node printed, that hold more than blanks; [] for None."""
-    text = value.get("text") if isinstance(value, Mapping) else value
-    return [line for line in _text(text).splitlines() if line.strip()]
+    if isinstance(value, Mapping):
+        value = value["lines"] if "lines" in value else value.get("text")
+    found = value if isinstance(value, list) else _text(value).split("\n")
+    return [line for line in map(_text, found) if line.strip()]
+
+
+def parts(value: Any, tokens: int) -> list[str]:
+    """Return a text, or a list of lines, as texts of so many tokens at most; a longer line is cut. [] for None."""
+    found = value if isinstance(value, list) else _text(value).split("\n")
+    counter = EstimatingCounter()
+    done: list[str] = []
+    size = tokens
+    for line in map(_text, found if value else []):
+        cost = counter.count(f"{line}\n")
+        if cost > tokens:
+            # A token is at least as long as a character.
+            line, cost = f"{line[: tokens // 2]}…", tokens
+        if size + cost > tokens:
+            done.append(line)
+            size = cost
+        else:
+            done[-1] += f"\n{line}"
+            size += cost
+    return done
 
 
 def pluck(items: Any, name: str) -> list[Any]:
@@ -224,6 +247,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "first": first,
     "last": last,
     "lines": lines,
+    "parts": parts,
     "pluck": pluck,
     "where": where,
     "flat": flat,

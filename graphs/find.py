@@ -25,6 +25,7 @@ PROJECT_FOLDER = ".flow/graphs"
 PROJECT_AGENTS = ".flow/agents"
 SHIPPED_FOLDER = Path(__file__).parent / "builtin"
 SHIPPED_AGENTS = Path(__file__).parent / "agents"
+_OWN_CODE = Path(__file__).parents[1]
 AGENTS = "agents"
 """The folder of presets beside a graph's file, and in the user's configuration folder."""
 
@@ -278,8 +279,10 @@ class _Finder:
             raise NotBeside(f"{shown!r} is not UTF-8 text") from None
 
     def _open_module(self, path: Path) -> tuple[str, str]:
-        # What a person installed acts already; a module of the repository itself only when it is trusted.
-        return self._open_beside(path, "user" if "site-packages" in path.parts else "file")
+        # What a person installed acts already, and so does flow itself, wherever it lies; a module of the repository
+        # only when it is trusted.
+        acts = "site-packages" in path.parts or path.is_relative_to(_OWN_CODE)
+        return self._open_beside(path, "user" if acts else "file")
 
     def _content(self, file: _File) -> bytes:
         if file.path not in self.contents:

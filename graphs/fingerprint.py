@@ -54,6 +54,7 @@ def content(spec: GraphSpec) -> dict[str, Any]:
         **_rights_content(spec.rights),
         **_code_content(spec.beside),
         **({"python": spec.code} if spec.code else {}),
+        **({"filters": dict(spec.filters)} if spec.filters else {}),
     }
 
 

@@ -172,7 +172,7 @@ NODE_KEYS: Mapping[str, Key] = {
     "with": _key("map", "values by name, for the tool, the function or the graph"),
     "run": _object("a command as a list of words, or {command: expr}", RUN_KEYS, "command", also="data"),
     "env": _key("map", "environment variables of the command"),
-    "parse": _key("choice", "what the command's output is", "text", "json"),
+    "parse": _key("choice", "what the output is; lines: the value has them all", "text", "json", "lines"),
     "show": _key("template", "what the person reads"),
     "choices": _key("names", "the answers, the first one being the default"),
     "edits": _key("name", "state key whose value the person may edit"),
@@ -243,6 +243,7 @@ GRAPH_KEYS: Mapping[str, Key] = {
     "network": _key("flag", "whether the commands of all nodes have the network"),
     "nodes": Key(("object",), "what it does: name -> node", keys=NODE_KEYS),
     "edges": _key("value", "the ways from node to node"),
+    "filters": _key("text names", "Python files beside the graph whose filters its expressions use"),
     "tests": _key("value", "what `flow graphs test` runs"),
 }
 """The keys at the top of a graph. Those of `input`, `state` and `nodes` stand below names of the file's own."""

@@ -11,6 +11,7 @@ from typing import Any
 from .expressions import ExpressionInvalid, names_in_template, names_used
 from .faults import Fault, Position, listed, near
 from .fields import Path, is_identifier
+from .filter_names import own_name
 from .spec import OUTPUT_FIELDS, GraphSpec, NodeSpec, Schema, Switch, When
 
 BASE_NAMES = ("input", "state", "settings", "run", "git")
@@ -126,6 +127,9 @@ class NameChecks:
     def _unknown(self, keys: tuple[str, ...], scope: _Scope) -> str:
         """Return what is wrong with a name and the keys behind it; "" when nothing is."""
         root = keys[0]
+        if name := own_name(root):
+            known = f"{near(name, self.spec.filters)}; there are: {listed(self.spec.filters)}"
+            return "" if name in self.spec.filters else f"unknown filter {name!r}{known}"
         if root == "output":
             return self._unknown_output(keys, scope)
         if root not in (*BASE_NAMES, *scope.items):

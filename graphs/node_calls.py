@@ -7,12 +7,13 @@ from typing import Any
 from ..core.messages import Message
 from ..nodes.call import NodeCall
 from .expressions import as_text, evaluate, render, render_text
+from .own_tools import tool_name
 from .schemas import data_schema
 from .spec import GraphSpec, NodeSpec
 
 State = dict[str, Any]
 
-_PLAIN_FIELDS = frozenset({"call", "choices", "edits", "graph", "parse", "index", "k"})
+_PLAIN_FIELDS = frozenset({"choices", "edits", "graph", "parse", "index", "k"})
 """Fields that are never templates."""
 _TEXT_FIELDS = frozenset({"prompt", "show", "message", "query"})
 """Fields that are read by a model or a person: always filled to a text."""
@@ -33,7 +34,7 @@ class NodeCalls:
             visit=visit,
             kind=node.type,
             fields=fields,
-            tools=node.tools,
+            tools=None if node.tools is None else tuple(map(tool_name, node.tools)),
             model=node.model or None,
             budget=node.budget or None,
             history=tuple(Message.from_dict(message) for message in histories),
@@ -46,7 +47,9 @@ class NodeCalls:
     def fields(self, names: dict[str, Any]) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         for key, value in self._node.fields.items():
-            if key in _PLAIN_FIELDS:
+            if key == "call":
+                fields[key] = tool_name(value)
+            elif key in _PLAIN_FIELDS:
                 fields[key] = value
             elif key == "run" and isinstance(value, dict):
                 fields[key] = {"command": evaluate(value["command"], names)}

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from ..nodes.deps import NodeDeps
 from ..tools.reading_effects import ReadingEffects
-from .spec import NodeSpec, Rights
+from .own_tools import with_own_tools
+from .spec import GraphSpec, NodeSpec, Rights
 
 
 def held_to(deps: NodeDeps, rights: Rights) -> NodeDeps:
@@ -17,9 +18,13 @@ def held_to(deps: NodeDeps, rights: Rights) -> NodeDeps:
     return replace(deps, toolbox=replace(deps.toolbox, effects=effects))
 
 
-def deps_of(deps: NodeDeps, node: NodeSpec) -> NodeDeps:
-    """Return the deps of one node, and of the graph that it runs."""
-    deps = held_to(deps, node.rights)
+def deps_of(deps: NodeDeps, spec: GraphSpec, node: NodeSpec) -> NodeDeps:
+    """Return the deps of one node of a graph, and of the graph that it runs.
+
+    Raises:
+        GraphInvalid: a tool of its own cannot be used.
+    """
+    deps = with_own_tools(held_to(deps, node.rights), spec, node)
     toolbox = deps.toolbox
     if node.approve == "tools":
         toolbox = replace(toolbox, effects=toolbox.effects.asking())

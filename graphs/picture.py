@@ -80,9 +80,10 @@ def _route_arrows(spec: GraphSpec, source: str) -> Iterator[Arrow]:
         case When(expr, to, otherwise):
             yield Arrow(source, to, str(expr))
             yield Arrow(source, otherwise, "else")
-        case Switch(_, cases, default):
+        case Switch(expr, cases, default):
             for value, target in cases.items():
-                yield Arrow(source, target, value)
+                # A graph written in Python decides in its code; where no values are known its ways go by their ends.
+                yield Arrow(source, target, value if expr or value != target else "")
             if default is not None:
                 yield Arrow(source, default, "default")
         case route:

@@ -85,13 +85,13 @@ def preview_call(loaded: Loaded, wanted: str, given: Mapping[str, Any], deps: No
     spec, prefix = loaded.spec, ""
     inputs, left_open = _inputs(spec, given, ())
     for around, node in place.above:
-        deps = deps_of(held_to(deps, around.rights), node)
+        deps = deps_of(held_to(deps, around.rights), around, node)
         known = _known(around, node, inputs, left_open, facts)
         spec = loaded.library[node.fields["graph"]]
         prefix = f"{prefix}/{node.name}".lstrip("/")
         inputs, left_open = _handed_down(spec, node, known)
     known = _known(spec, place.node, inputs, left_open, facts)
-    deps = deps_of(held_to(deps, spec.rights), place.node)
+    deps = deps_of(held_to(deps, spec.rights), spec, place.node)
     step = NodeStep(spec, place.node, NODE_TYPES[place.node.type], Router(spec, facts), deps, facts)
     prompt = place.node.fields["prompt"]
     fields = {**place.node.fields, "prompt": render_known(prompt, known.names, known.covers)}

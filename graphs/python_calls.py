@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from .beside import Beside
 from .faults import Position, listed, near
 from .fields import Reading, is_identifier
+from .marked import marked, takes_what_it_says
 from .spec import GraphSpec, NodeSpec
 
 CONTEXT = "ctx"
@@ -38,10 +39,34 @@ def checked_calls(reading: Reading, spec: GraphSpec) -> GraphSpec:
     for node in spec.nodes.values():
         if node.type == "python" and node.fields["call"]:
             nodes[node.name] = _checked(reading, spec, node, modules)
+    _check_tools(reading, spec, modules)
     for path, schema in _schemas(spec):
         if isinstance(schema, str) and ":" in schema:
             _definition(reading, spec.beside, modules, schema, spec.at(*path))
-    return replace(spec, nodes=nodes)
+    return replace(spec, nodes=nodes, filters=dict(_filters(reading, spec, modules)))
+
+
+def _check_tools(reading: Reading, spec: GraphSpec, modules: Mapping[str, ast.Module | None]) -> None:
+    for node in spec.nodes.values():
+        places = [(text, ("nodes", node.name, "tools", at)) for at, text in enumerate(node.tools or ())]
+        places += [(node.fields["call"], ("nodes", node.name, "call"))] if node.type == "tool" else []
+        for text, path in places:
+            if ":" in text and _definition(reading, spec.beside, modules, text, spec.at(*path)) is not None:
+                key, _, name = text.rpartition(":")
+                module = modules[key]
+                if module is not None and marked(module).get(name, "tool") != "tool":
+                    reading.fault(spec.at(*path), f"{name!r} of {key} is no tool; put @tool of flowloom above it")
+
+
+def _filters(
+    reading: Reading, spec: GraphSpec, modules: Mapping[str, ast.Module | None]
+) -> Iterator[tuple[str, str]]:
+    for stem, key in spec.filters.items():
+        module = modules.get(key)
+        found = [name for name, kind in marked(module).items() if kind == "filter"] if module is not None else []
+        if module is not None and not found:
+            reading.fault(spec.at("filters"), f"{key} has no filter; put @filter of flowloom above a function")
+        yield from ((f"{stem}.{name}", f"{key}:{name}") for name in found)
 
 
 def _schemas(spec: GraphSpec) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -109,7 +134,8 @@ def _checked(reading: Reading, spec: GraphSpec, node: NodeSpec, modules: Mapping
     at = spec.at(*path, "call")
     found = _definition(reading, spec.beside, modules, node.fields["call"], at)
     given = dict(node.fields["with"])
-    if not isinstance(found, _Function) or found.decorator_list:
+    module = modules.get(node.fields["call"].rpartition(":")[0])
+    if module is None or not isinstance(found, _Function) or not takes_what_it_says(module, found):
         # A class, an imported name, a decorated function: only running it tells what it takes.
         return node
     signature = _signature(found)

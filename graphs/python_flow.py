@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.errors import FlowError, RunFailed
 from ..nodes.deps import NodeDeps
@@ -16,6 +16,9 @@ from .node_deps import held_to
 from .python_graph import compiled_graph, default_context, graph_node_of
 from .python_inputs import first_state
 from .spec import GraphSpec, subgraphs_of
+
+if TYPE_CHECKING:
+    from .python_visit import PythonNode
 
 
 class Begin(NamedTuple):
@@ -48,14 +51,13 @@ class PythonFlow:
         for name in subgraphs_of(self._spec):
             self._below[name] = Below(self._library[name], self._library, self._deps, self._facts)
         nodes = dict(self._graph.nodes)
+        failures: dict[int, str] = {}
         for name in self._graph.builder.nodes:
-            run = self._node(name).run
+            run = self._node(name, failures).run
             nodes[name] = nodes[name].copy({"bound": RunnableCallable(None, run, name=name, trace=False)})
-        return DrivenGraph(self._graph.copy({"checkpointer": saver, "nodes": nodes}), self._spec)
+        return DrivenGraph(self._graph.copy({"checkpointer": saver, "nodes": nodes}), self._spec, failures)
 
-    def _node(self, name: str) -> Any:
-        from langgraph.constants import END
-
+    def _node(self, name: str, failures: dict[int, str]) -> PythonNode:
         from .python_visit import PythonNode
 
         builder = self._graph.builder
@@ -66,8 +68,9 @@ class PythonFlow:
             referred(self._spec, self._spec.code)[0],
             self._deps,
             frozenset(builder.channels),
-            frozenset({*builder.nodes, END}),
+            frozenset(builder.nodes),
             self._run_graph,
+            failures,
         )
 
     async def _run_graph(self, label: str, name: str, inputs: Mapping[str, Any]) -> Any:
@@ -104,12 +107,13 @@ class PythonFlow:
 class DrivenGraph:
     """A compiled graph whose errors are told in one line, and that knows where it runs."""
 
-    def __init__(self, graph: Any, spec: GraphSpec) -> None:
+    def __init__(self, graph: Any, spec: GraphSpec, failures: Mapping[int, str]) -> None:
         from .unknown_ways import refuse_unknown_ways
 
         refuse_unknown_ways()
         self._graph = graph
         self._spec = spec
+        self._failures = failures
 
     async def aget_state(self, config: Any) -> Any:
         """Return LangGraph's snapshot of the state."""
@@ -140,6 +144,7 @@ class DrivenGraph:
             raise RunFailed(f"{self._spec.name} was given nothing.", hint=f"Its inputs: {names}.") from err
         except Exception as err:
             line = failure_line(err, referred(self._spec, self._spec.code)[0])
-            raise RunFailed(f"{path}: {line}." if path else f"{line}.") from err
+            place = self._failures.get(id(err), path)
+            raise RunFailed(f"{place}: {line}." if place else f"{line}.") from err
         finally:
             INVOCATION.reset(token)

@@ -105,9 +105,10 @@ def _is_conversation(hint: Any) -> bool:
     from langchain_core.messages import BaseMessage
 
     def holds(each: Any) -> bool:
-        if isinstance(each, type) and get_origin(each) is None:
-            return issubclass(each, BaseMessage)
-        return any(map(holds, get_args(_bare(each)[0])))
+        bare = _bare(each)[0]
+        if isinstance(bare, type) and get_origin(bare) is None:
+            return issubclass(bare, BaseMessage)
+        return any(map(holds, get_args(bare)))
 
     return get_origin(hint) in (list, tuple) and holds(hint)
 

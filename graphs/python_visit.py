@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.constants import END
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Command, Interrupt, Send
 
@@ -60,6 +61,7 @@ class PythonNode:
         bound: what LangGraph would run.
         keys: of the state; `nodes`: names that it may go to.
         run_graph: as `Visit.run`.
+        failures: takes the labels of visits that failed, by the identity of their error.
     """
 
     name: str
@@ -70,6 +72,7 @@ class PythonNode:
     keys: frozenset[str]
     nodes: frozenset[str]
     run_graph: Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
+    failures: dict[int, str]
 
     async def run(self, input: Any, config: RunnableConfig) -> Any:
         """Return what the node gave, checked and without secrets.
@@ -126,6 +129,8 @@ class PythonNode:
             raise
         except Exception as err:
             self.deps.events.emit(label, NodeFailed(number, failure_line(err, self.code)))
+            # LangGraph may try it again by the type of the error, so it stays what it is.
+            self.failures[id(err)] = label
             raise
 
     def _question(self, label: str, raised: Interrupt) -> Interrupt:
@@ -142,16 +147,17 @@ class PythonNode:
                 continue
             update = each.update if is_command else each
             for key in update if isinstance(update, dict) else ():
-                self._require(label, "wrote the state key", key, self.keys)
+                if key not in self.keys:
+                    self._refuse(label, "wrote the state key", key, self.keys)
             goto = each.goto if is_command else ()
             for target in [goto] if isinstance(goto, (str, Send)) else goto:
-                self._require(label, "goes to", getattr(target, "node", target), self.nodes)
+                if (name := getattr(target, "node", target)) not in (*self.nodes, END):
+                    self._refuse(label, "goes to", name, self.nodes)
         return masked(value, self.deps.toolbox.secrets)
 
-    def _require(self, label: str, what: str, name: str, known: frozenset[str]) -> None:
-        if name not in known:
-            hint = near(str(name), known)
-            raise RunFailed(f"{label} {what} {name!r}, which the graph does not have{hint}; it has: {listed(known)}.")
+    def _refuse(self, label: str, what: str, name: str, known: frozenset[str]) -> NoReturn:
+        hint = near(str(name), known)
+        raise RunFailed(f"{label} {what} {name!r}, which the graph does not have{hint}; it has: {listed(known)}.")
 
     def _packed(self, label: str, value: Any) -> dict[str, str]:
         try:

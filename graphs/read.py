@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 from .beside import Files, NoFiles
@@ -124,7 +125,22 @@ def _read_graph(tree: Tree, source: Source, faults: list[Fault], files: Files) -
         beside=reading.beside,
         tests=read_tests(fields),
     )
-    return checked_calls(reading, spec)
+    return checked_calls(reading, replace(spec, filters=_read_filters(fields)))
+
+
+def _read_filters(fields: Fields) -> dict[str, str]:
+    """Return the files of a graph's filters, as "FILE" -> key; which filters they hold is found with the code."""
+    if "filters" not in fields:
+        return {}
+    tree = fields.entries["filters"].tree
+    items = [tree] if isinstance(tree.value, str) else fields.reading.items(tree, "'filters'")
+    found: dict[str, str] = {}
+    for item in items:
+        if not isinstance(item.value, str) or not item.value.endswith(".py"):
+            fields.reading.fault(item.at, "'filters' takes Python files beside the graph, such as texts.py")
+        elif (file := fields.reading.read_beside(item.value, item.at)) is not None:
+            found[PurePosixPath(file.key).stem] = file.key
+    return found
 
 
 def _check_version(fields: Fields) -> None:

@@ -111,7 +111,7 @@ def _common(fields: Fields, node: NodeSpec) -> NodeSpec:
         name=node.name,
         type=node.type,
         model=fields.word("model", "a role or a model's tag"),
-        tools=fields.words("tools"),
+        tools=fields.words_or_code("tools"),
         budget=_read_budget(fields),
         history=cast(History, fields.one_of("history", NODE_KEYS["history"].options, "fresh")),
         output=_read_output(fields, node.type),
@@ -210,7 +210,9 @@ def _read_retrieve(fields: Fields) -> dict[str, Any]:
 
 
 def _read_tool(fields: Fields) -> dict[str, Any]:
-    return {"call": fields.word("call", "a tool's name"), "with": fields.mapping("with")}
+    name = fields.word("call", "a tool's name or file.py:function")
+    call = fields.code("call", "a tool's name or file.py:function") if ":" in name else name
+    return {"call": call, "with": fields.mapping("with")}
 
 
 def _read_shell(fields: Fields) -> dict[str, Any]:
@@ -218,7 +220,7 @@ def _read_shell(fields: Fields) -> dict[str, Any]:
     for name, value in env.items():
         if isinstance(value, (list, dict)) or value is None:
             fields.reading.fault(fields.place("env"), f"the value of {name!r} in 'env' must be a text")
-    return {"run": _read_run(fields), "env": env, "parse": fields.one_of("parse", ("text", "json"), "text")}
+    return {"run": _read_run(fields), "env": env, "parse": fields.one_of("parse", NODE_KEYS["parse"].options, "text")}
 
 
 def _read_run(fields: Fields) -> Any:

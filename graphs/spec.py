@@ -314,6 +314,7 @@ class GraphSpec:
         route_paths: where in `positions` each node's route stands.
         beside: the files that the graph's file names, by key; see beside.py.
         tests: what `flow graphs test` runs; they change nothing of the graph itself.
+        filters: those of its own Python code, "FILE.function" -> "KEY:function".
         code: "KEY:name" of a graph written in Python, of which all else here was read off; "" = it is a file's.
     """
 
@@ -332,6 +333,7 @@ class GraphSpec:
     beside: Mapping[str, Beside] = field(default_factory=dict)
     tests: tuple[GraphTest, ...] = ()
     code: str = ""
+    filters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def entries(self) -> list[str]:

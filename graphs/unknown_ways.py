@@ -7,7 +7,7 @@ import logging
 from ..core.errors import RunFailed
 from .python_visit import INVOCATION
 
-_LOGGER = "langgraph.pregel._algo"
+_LOGGER = "langgraph"
 _SAID = "unknown channel"
 
 

@@ -250,7 +250,7 @@ def _check_tools(spec: GraphSpec, node: NodeSpec, tools: Collection[str] | None)
     if node.type == "tool":
         named.append((("nodes", node.name, "call"), node.fields["call"]))
     for place, name in named:
-        if name and name not in tools:
+        if name and ":" not in name and name not in tools:
             yield spec.fault(place, f"unknown tool {name!r}{near(name, tools)}; there are: {listed(tools)}")
 
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.effects import Command
 from ..core.errors import GraphInvalid, RunFailed
+from ..core.hits import Source, hit_to_dict
 from ..core.ports import CallRef
 from .asking import ask_person
 from .call import NodeCall, NodeResult
 from .deps import NodeDeps
 from .own_thread import in_own_thread
 from .prints import prints_aside
+from .retrieve import PASSAGE_TOKENS
 from .user_code import Code, failure_line, load_name
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 CONTEXT = "ctx"
 """The parameter that takes the NodeContext."""
 COMMAND_TIMEOUT_S = 600.0
+RETRIEVED = 8
+"""Passages that a function gets unless it asks for another number."""
 
 _MOST_SUMMARY = 120
 
@@ -80,6 +84,18 @@ class NodeContext:
         if result.exit_code is None:
             raise RuntimeError(result.text)
         return CommandResult(result.exit_code, result.text)
+
+    def retrieve(
+        self, query: str, source: Source, k: int = RETRIEVED, within: Sequence[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Return the best passages of the code or the documents, as a retrieve node gives them.
+
+        Args:
+            source: "code" or "docs".
+            within: globs of paths, or names of collections; () = all.
+        """
+        found = self._deps.toolbox.retriever.retrieve(query, k * PASSAGE_TOKENS, (source,), within=within)
+        return [hit_to_dict(hit) for hit in found[:k]]
 
     async def _run(self, ref: CallRef, command: Command) -> Any:
         effects = self._deps.toolbox.effects

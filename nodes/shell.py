@@ -11,6 +11,7 @@ from ..core.effects import Command, ToolResult
 from ..core.errors import RunFailed, UsageError
 from ..core.events import ToolEnded, ToolStarted
 from ..core.ports import CallRef
+from ..tools.command_result import printed
 from .asking import ask_person
 from .call import NodeCall, NodeResult, attempts
 from .deps import NodeDeps
@@ -19,7 +20,10 @@ DEFAULT_TIMEOUT_S = 600.0
 
 
 async def run_shell(call: NodeCall, deps: NodeDeps) -> NodeResult:
-    """Return {exit_code, text}; with `parse: json` the parsed output instead, and a failing command is an error.
+    """Return {exit_code, text}; text is cut where it is long.
+
+    With `parse: lines` the value has also `lines`, all of the output. With `parse: json` it is the parsed output
+    instead, and a failing command is an error.
 
     Raises:
         UsageError: the command is no text and no list of texts.
@@ -64,8 +68,18 @@ def _is_usable(call: NodeCall, result: ToolResult, deps: NodeDeps) -> bool:
 def _value(call: NodeCall, result: ToolResult, deps: NodeDeps) -> Any:
     if result.exit_code is None:
         raise RunFailed(f"{call.path}: {result.text}")
-    if call.fields.get("parse") != "json":
-        return {"exit_code": result.exit_code, "text": result.text}
+    value = {"exit_code": result.exit_code, "text": result.text}
+    match call.fields.get("parse"):
+        case "lines":
+            output = printed(result, deps.toolbox.secrets, deps.toolbox.blobs)
+            return {**value, "lines": output.split("\n") if output else []}
+        case "json":
+            return _json(call, result, deps)
+        case _:
+            return value
+
+
+def _json(call: NodeCall, result: ToolResult, deps: NodeDeps) -> Any:
     if result.exit_code:
         raise RunFailed(f"{call.path}: the command failed: {result.text[-200:]!r}")
     try:

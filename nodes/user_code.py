@@ -50,7 +50,7 @@ def load_name(code: Code, name: str) -> Any:
     Raises:
         GraphInvalid: the code cannot be run, or has no such name.
     """
-    module = _load(code)
+    module = load_module(code)
     if not hasattr(module, name):
         raise GraphInvalid(f"{code.shown}: there is no {name!r} in it.")
     return getattr(module, name)
@@ -66,7 +66,8 @@ def failure_line(err: BaseException, code: Code) -> str:
 
 
 @lru_cache(maxsize=64)
-def _load(code: Code) -> ModuleType:
+def load_module(code: Code) -> ModuleType:
+    """Return the module of the code, which is run once a process. Raises: GraphInvalid: it cannot be run."""
     try:
         return importlib.import_module(code.module) if code.module else _run(code)
     except (Exception, SystemExit) as err:

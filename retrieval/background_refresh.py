@@ -9,6 +9,8 @@ from collections.abc import Callable
 from .code_index import CodeIndex, RefreshReport
 from .code_update import OnIndexed
 
+_STOP_WAIT_S = 5.0
+
 
 class BackgroundRefresh:
     """Refreshes one index in a thread, one refresh at a time.
@@ -21,7 +23,6 @@ class BackgroundRefresh:
         self._index = index
         self._on_indexed = on_indexed
         self._mutex = threading.Lock()
-        self._stop = threading.Event()
         self._work: _Work | None = None
 
     def wait(self, seconds: float) -> RefreshReport | None:
@@ -44,21 +45,23 @@ class BackgroundRefresh:
         return work.result()
 
     def stop(self) -> None:
-        """End a refresh after the texts in hand. The next call to `wait` takes it up again."""
+        """End a refresh after the texts in hand. The next call to `wait` takes it up again.
+
+        One that waits for another process to finish is left alone after some seconds; it does no harm.
+        """
         with self._mutex:
             work, self._work = self._work, None
         if work is not None:
-            self._stop.set()
-            work.join()
-            self._stop.clear()
+            work.stop()
 
-    def _refresh(self) -> RefreshReport:
-        return self._index.refresh(self._on_indexed, self._stop)
+    def _refresh(self, stop: threading.Event) -> RefreshReport:
+        return self._index.refresh(self._on_indexed, stop)
 
 
 class _Work:
-    def __init__(self, action: Callable[[], RefreshReport]) -> None:
+    def __init__(self, action: Callable[[threading.Event], RefreshReport]) -> None:
         self._action = action
+        self._stop = threading.Event()
         self._found: RefreshReport | BaseException | None = None
         self._began = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="flow-index", daemon=True)
@@ -66,7 +69,7 @@ class _Work:
 
     def _run(self) -> None:
         try:
-            self._found = self._action()
+            self._found = self._action(self._stop)
         except BaseException as err:  # noqa: BLE001 - it is raised again by the thread that waits
             self._found = err
 
@@ -74,8 +77,9 @@ class _Work:
         self._thread.join(max(self._began + seconds - time.monotonic(), 0.0))
         return not self._thread.is_alive()
 
-    def join(self) -> None:
-        self._thread.join()
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(_STOP_WAIT_S)
 
     def result(self) -> RefreshReport:
         if isinstance(self._found, BaseException):

@@ -49,6 +49,6 @@ class BySource:
         hits = self._docs.retrieve(query, share, ("docs",), within=within) if docs else []
         if others:
             left = budget - share if docs else budget
-            hits += self._code.retrieve(query, left, others, **({"within": within} if within else {}))
+            hits += self._code.retrieve(query, left, others, within=within)
         order = {source: at for at, source in enumerate(dict.fromkeys(sources))}
         return sorted(hits, key=lambda hit: order[hit.source])

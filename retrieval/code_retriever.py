@@ -24,6 +24,7 @@ from .parse_pool import ParsePool
 from .query_names import FileMention, QueryNames, read_names, resolve_file
 from .repo_map import MapWishes, most_used_files, render_map
 from .spans import Span, SpanFitter
+from .stems import stem
 from .vectors import OnEmbedded, VectorIndex
 
 FIRST_WAIT_S = 2.0
@@ -211,7 +212,7 @@ class CodeRetriever:
             ]
         plain = [each.symbol.name for each in plain_definitions(snapshot, names)]
         wishes = MapWishes(
-            terms=frozenset(term.text for term in read_query(query)), names=frozenset([*names.marked, *plain])
+            stems=frozenset(stem(term.text) for term in read_query(query)), names=frozenset([*names.marked, *plain])
         )
         return render_map(snapshot, files, wishes, budget, self._counter)
 

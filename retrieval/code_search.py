@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .code_snapshot import CodeSnapshot, Definition
-from .code_terms import QueryTerm, read_query
+from .code_terms import QueryTerm
 from .lexical import WordMatches
 from .query_names import QueryNames, read_names, resolve_file
 
-# Set on the tuning repositories of bench/code_search.py, but for the names, which no commit message is a measure of.
+# Set on the tuning repositories of bench/code_search.py.
 FILE_NAMED = 2.0
 DEFINITION_NAMED = 0.8
 GRAPH_WEIGHT = 0.05
@@ -79,7 +79,7 @@ def rank_files(
         by_meaning: paths in the order of their likeness to the query, from an embedder.
         limit: so many at most, each with its reasons; None = all, without reasons.
     """
-    terms = read_query(query)
+    terms = snapshot.read_query(query)
     names = read_names(query)
     scores = _Scores()
     if signals.words:
@@ -156,7 +156,7 @@ def _reasons(
     for term, counts in zip(terms, scores.words.counts, strict=False):
         if counts_here := counts.get(at):
             kept = in_path if counts_here[0] else in_names if counts_here[1] else in_body
-            kept.append(term.word or term.text)
+            kept.append(term.text)
     for words, where in ((in_path, "path"), (in_names, "names"), (in_body, "text")):
         if words:
             more = ", ..." if len(words) > _SHOWN_WORDS else ""

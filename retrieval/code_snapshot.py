@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .code_file import passage_text, unpack_body, unpack_imports, unpack_uses
 from .code_store import read_meta
@@ -14,7 +14,7 @@ from .file_graph import FileGraph, read_graph
 from .files import split_lines
 from .lexical import FIELD_WEIGHTS, FileTable, WordMatches, match_words, read_file_table
 from .parse import Import, Symbol, use_kind, use_line
-from .postings import read_postings, texts_with
+from .postings import find_forms, read_postings, texts_with
 
 # Passages are looked for in the files that match best; so much of their text is read at most.
 _SEARCHED_FILES = 40
@@ -121,13 +121,17 @@ class CodeSnapshot:
     def paths(self) -> list[str]:
         return self.files().paths
 
+    def read_query(self, query: str) -> list[QueryTerm]:
+        """Return the terms of a query with those other forms of their words that the index knows."""
+        return [replace(term, forms=find_forms(self._db, term.text)) for term in read_query(query)]
+
     def match_words(self, terms: Sequence[QueryTerm]) -> WordMatches:
         """Return the files that hold any of the terms, by the places of `files`."""
         return match_words(self._db, self.files(), terms)
 
     def search_files(self, query: str) -> dict[str, float]:
         """Return the files that hold words of the query with their scores (higher is better), best first."""
-        scores = self.match_words(read_query(query)).scores
+        scores = self.match_words(self.read_query(query)).scores
         paths = self.files().paths
         return {paths[at]: scores[at] for at in sorted(scores, key=lambda at: (-scores[at], at))}
 
@@ -140,7 +144,7 @@ class CodeSnapshot:
             path: of this file only.
             files: of these files, the best first; None = of those that match best by their words.
         """
-        terms = read_query(query)
+        terms = self.read_query(query)
         if not terms:
             return []
         matches = self.match_words(terms)

@@ -14,7 +14,7 @@ from ..configs.dirs import create_private
 from ..core.errors import ConfigError, FlowError
 from .grammars import extractor_id
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _BUSY_TIMEOUT_S = 60.0
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

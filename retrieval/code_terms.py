@@ -1,4 +1,4 @@
-"""The terms under which code is found: identifiers split at their humps, in lower case, stemmed. Both sides use it.
+"""The terms under which code is found: identifiers, whole and split at their humps, in lower case. Both sides use it.
 
 Called by the workers for what is indexed and by the search for what is asked.
 """
@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 
-from .stems import stem
 from .tokenise import index_text, is_lone_cjk, query_terms, split_identifier
 
 _ASCII_WORD = re.compile(r"[A-Za-z0-9_]+")
 _NOT_ASCII_RUN = re.compile(r"[^\x00-\x7f]+")
+
+
+FORM_WEIGHT = 0.3
+"""What another form of a word counts. Stems in place of words found less on the tuning repositories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +26,25 @@ class QueryTerm:
 
     Attributes:
         prefix: every term that begins with it is meant.
-        word: as the query has it, but for its case.
+        forms: other forms of the word that stand somewhere in the index ("cookie" for "cookies").
     """
 
     text: str
     prefix: bool = False
-    word: str = field(default="", compare=False)
+    forms: tuple[str, ...] = ()
 
-    def count_in(self, counts: Mapping[str, int]) -> int:
-        """Return how often the term stands among counted terms."""
-        if not self.prefix:
-            return counts.get(self.text, 0)
-        return sum(count for term, count in counts.items() if term.startswith(self.text))
+    def count_in(self, counts: Mapping[str, int]) -> float:
+        """Return how often the term stands among counted terms; another form of it counts less."""
+        if self.prefix:
+            return sum(count for term, count in counts.items() if term.startswith(self.text))
+        return counts.get(self.text, 0) + FORM_WEIGHT * sum(counts.get(form, 0) for form in self.forms)
 
 
 def count_terms(text: str) -> dict[str, int]:
     """Return how often each term stands in a text."""
     counts: dict[str, int] = {}
     for word, count in Counter(_ASCII_WORD.findall(text)).items():
-        for term in _terms_of(word):
+        for term in split_identifier(word):
             counts[term] = counts.get(term, 0) + count
     if not text.isascii():
         for term in index_text(" ".join(_NOT_ASCII_RUN.findall(text))).split():
@@ -56,17 +58,11 @@ def terms_of_names(names: Iterable[str]) -> dict[str, int]:
 
 
 def read_query(query: str) -> list[QueryTerm]:
-    """Return the distinct terms of a query in order of appearance; [] = it has no word to search for."""
-    terms = [QueryTerm(stem(word), is_lone_cjk(word), word) for word in query_terms(query)]
-    return list(dict.fromkeys(terms))
+    """Return the distinct terms of a query in order of appearance, without other forms; [] = it has no word."""
+    return [QueryTerm(word, is_lone_cjk(word)) for word in query_terms(query)]
 
 
 def whole_term(name: str) -> str:
     """Return the term that every text holds in which a name stands; "" = names of this kind are not indexed."""
-    found = _terms_of(name) if name.isascii() and _ASCII_WORD.fullmatch(name) else ()
+    found = split_identifier(name) if name.isascii() and _ASCII_WORD.fullmatch(name) else ()
     return found[0] if found else ""
-
-
-@lru_cache(maxsize=1 << 17)
-def _terms_of(word: str) -> tuple[str, ...]:
-    return tuple(stem(part) for part in split_identifier(word))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from ..core.texts import decode
 from .doc_blocks import Block, Line, Reading, Unreadable, heading, row_text
+from .doc_text import decoded
 
 _SILENT = frozenset(
     {"script", "style", "noscript", "template", "svg", "iframe", "object", "canvas", "select", "nav", "title"}
@@ -86,21 +86,14 @@ def _decoded(data: bytes) -> tuple[str, str]:
             except (UnicodeDecodeError, LookupError):
                 continue
             if not (name == "utf-8" and b"\x1b$" in data):
-                return _lines(text), name
-    file = decode(data)
-    if file is None:
-        raise Unreadable("not text, whatever its name says")
-    return _lines(file.text), file.encoding
+                return text.replace("\r\n", "\n").replace("\r", "\n"), name
+    return decoded(data)
 
 
 def _codec(name: str) -> str:
     # What browsers take these names for.
     known = {"shift_jis": "cp932", "shift-jis": "cp932", "x-sjis": "cp932", "sjis": "cp932", "iso-8859-1": "cp1252"}
     return known.get(name.lower(), name.lower())
-
-
-def _lines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 class _Page(HTMLParser):

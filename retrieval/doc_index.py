@@ -146,10 +146,7 @@ class DocumentIndex:
 
     def names(self) -> list[str]:
         """Return the names of the collections, in the order in which they were made."""
-        if not self.exists():
-            return []
-        with self.store.connect() as db:
-            return [each.name for each in _collections(db)]
+        return self.store.collections()
 
     def facts(self) -> list[CollectionFacts]:
         """Return what there is, by collection."""

@@ -68,16 +68,16 @@ class DocumentStore:
         """Tell whether anything was ever stored; a question about documents makes no file."""
         return self.path.exists()
 
-    def has_collections(self) -> bool:
-        """Tell whether there is any collection.
+    def collections(self) -> list[str]:
+        """Return the names of the collections, in the order in which they were made.
 
         Raises:
             FlowError: as for connect.
         """
         if not self.exists():
-            return False
+            return []
         with self.connect() as db:
-            return db.execute("SELECT 1 FROM collections LIMIT 1").fetchone() is not None
+            return [row[0] for row in db.execute("SELECT name FROM collections ORDER BY id")]
 
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:

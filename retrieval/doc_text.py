@@ -28,13 +28,23 @@ def text_lines(data: bytes) -> tuple[list[str], str]:
     Raises:
         Unreadable: the bytes are no text.
     """
+    text, encoding = decoded(data)
+    return split_lines(text), encoding
+
+
+def decoded(data: bytes) -> tuple[str, str]:
+    """Return the text of a file with "\\n" line ends, and its encoding.
+
+    Raises:
+        Unreadable: the bytes are no text.
+    """
     file = decode(data)
     if file is None or _is_no_text(data):
         raise Unreadable("not text, whatever its name says")
     text, encoding = file.text, file.encoding
     if b"\x1b$" in data and encoding == "utf-8":
         text, encoding = _jis(data), "iso2022_jp"
-    return split_lines(text.replace("\r\n", "\n").replace("\r", "\n")), encoding
+    return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
 
 
 def _jis(data: bytes) -> str:

@@ -35,6 +35,7 @@ class HttpEmbedder:
 
     Args:
         connect: makes the client, whose base URL is the server's; called with the first text.
+        clean: takes the secrets out of a text before it is sent.
         url: of the server, for messages and the id.
         name: the model's name on the server.
         model: its record.
@@ -44,6 +45,7 @@ class HttpEmbedder:
     def __init__(
         self,
         connect: Callable[[], httpx.Client],
+        clean: Callable[[str], str],
         url: str,
         name: str,
         model: EmbeddingModel,
@@ -51,6 +53,7 @@ class HttpEmbedder:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._connect = connect
+        self._clean = clean
         self._url = url
         self._name = name
         self._record = model
@@ -81,7 +84,7 @@ class HttpEmbedder:
             ModelUnavailable: no server, or it does not have the model.
             ModelFault: its answer is of no use.
         """
-        return self._embed([self._record.query_prefix + text], _DELAYS_S[:1])[0]
+        return self._embed([self._record.query_prefix + self._clean(text)], _DELAYS_S[:1])[0]
 
     def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
         """Return the unit vectors of passages in their order; a text that is too long for the model is cut.
@@ -91,9 +94,8 @@ class HttpEmbedder:
         """
         vectors: list[list[float]] = []
         for at in range(0, len(texts), _BATCH):
-            vectors += self._embed(
-                [self._record.passage_prefix + text for text in texts[at : at + _BATCH]], _DELAYS_S
-            )
+            batch = [self._record.passage_prefix + self._clean(text) for text in texts[at : at + _BATCH]]
+            vectors += self._embed(batch, _DELAYS_S)
         return vectors
 
     def _embed(self, texts: Sequence[str], delays_s: Sequence[float]) -> list[list[float]]:

@@ -10,17 +10,18 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .code_terms import QueryTerm
+from .code_terms import FORM_WEIGHT, QueryTerm
 from .postings import read_postings
 
 FIELDS = ("path", "definitions", "body")
 # Set on the tuning repositories of bench/code_search.py.
 FIELD_WEIGHTS = (3.0, 2.0, 1.0)
 _LENGTH_NORMS = (0.3, 0.3, 0.75)
-_SATURATION = 1.2
+_SATURATION = 2.0
+_NONE = (0.0, 0.0, 0.0)
 
-Counts = tuple[int, int, int]
-"""How often a term stands in each of the FIELDS of a file."""
+Counts = tuple[float, float, float]
+"""How often a term stands in each of the FIELDS of a file; another form of its word counts less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +133,31 @@ def _norms(table: FileTable, at: int) -> tuple[float, float, float]:
 
 def _count(db: sqlite3.Connection, table: FileTable, term: QueryTerm) -> dict[int, Counts]:
     counts: dict[int, Counts] = {}
-    of_text = table.of_text
-    for text_id, in_definitions, in_body in read_postings(db, term.text, prefix=term.prefix):
-        for at in of_text.get(text_id, ()):
-            _, more, most = counts.get(at, (0, 0, 0)) if term.prefix else (0, 0, 0)
-            counts[at] = (0, in_definitions + more, in_body + most)
-    if term.prefix:
-        paths = sorted({at for word, files in table.in_paths.items() if word.startswith(term.text) for at in files})
-    else:
-        paths = table.in_paths.get(term.text, [])
-    for at in paths:
-        _, in_definitions, in_body = counts.get(at, (0, 0, 0))
-        counts[at] = (1, in_definitions, in_body)
+    _add(db, table, term.text, 1.0, counts, prefix=term.prefix)
+    for form in term.forms:
+        _add(db, table, form, FORM_WEIGHT, counts)
     return counts
+
+
+def _add(
+    db: sqlite3.Connection,
+    table: FileTable,
+    text: str,
+    share: float,
+    counts: dict[int, Counts],
+    *,
+    prefix: bool = False,
+) -> None:
+    """Add the share of a term's counts to what is counted so far."""
+    of_text = table.of_text
+    for text_id, in_definitions, in_body in read_postings(db, text, prefix=prefix):
+        for at in of_text.get(text_id, ()):
+            path, definitions, body = counts.get(at, _NONE)
+            counts[at] = (path, definitions + share * in_definitions, body + share * in_body)
+    if prefix:
+        paths = sorted({at for word, files in table.in_paths.items() if word.startswith(text) for at in files})
+    else:
+        paths = table.in_paths.get(text, [])
+    for at in paths:
+        path, definitions, body = counts.get(at, _NONE)
+        counts[at] = (max(path, share), definitions, body)

@@ -19,7 +19,7 @@ from .worker_process import WorkerEnded, WorkerProcess
 
 TIMEOUT_S = 60.0
 """Of clock time for one text; the worker's own limit of CPU time comes first where the machine is not overloaded."""
-_MOST_WORKERS = 8
+_MOST_WORKERS = 4
 _AHEAD = 4
 _ALONE = 12
 _END = None
@@ -50,7 +50,7 @@ class ParsePool:
     Threads may share it; one of them is served at a time.
 
     Args:
-        workers: processes at most; 0 = one for each core, up to eight.
+        workers: processes at most; 0 = one for each core, up to four: more would wait for who stores what they find.
         timeout_s: of clock time for one text.
     """
 

@@ -13,8 +13,11 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from .code_file import CodeFile
+from .stems import stem
 
 _MOST_SEGMENTS = 16
+_SHORTEST_ROOT = 3
+_LONGEST_ENDING = 4
 _SMALL_SHARE = 4  # a segment with less than a quarter of all texts is small
 
 
@@ -64,6 +67,20 @@ def read_postings(db: sqlite3.Connection, term: str, *, prefix: bool = False) ->
     for (data,) in rows:
         for posting in _postings(data):
             yield posting >> 32, posting >> 16 & 0xFFFF, posting & 0xFFFF
+
+
+def find_forms(db: sqlite3.Connection, word: str) -> tuple[str, ...]:
+    """Return the other forms of a word that stand in some text, such as its plural."""
+    root = stem(word)
+    if root == word and len(root) < _SHORTEST_ROOT:
+        return ()
+    # A last y is an i in the stem.
+    begin = root.removesuffix("i")
+    rows = db.execute(
+        "SELECT DISTINCT term FROM postings WHERE term >= ? AND term < ? AND length(term) <= ? ORDER BY term",
+        (begin, f"{begin}{{", len(word) + _LONGEST_ENDING),
+    )
+    return tuple(term for (term,) in rows if term != word and stem(term) == root)
 
 
 def texts_with(db: sqlite3.Connection, terms: Iterable[str]) -> set[int]:

@@ -15,6 +15,7 @@ from .code_terms import terms_of_names
 from .fitting import find_most
 from .page_rank import rank_pages
 from .parse import Symbol
+from .stems import stem
 
 _MOST_LINES_A_FILE = 16
 _SHARES = 5
@@ -28,11 +29,11 @@ class MapWishes:
     """Which definitions of a file tell the most.
 
     Attributes:
-        terms: the query's words as the index knows them.
+        stems: of the query's words.
         names: identifiers that the query names.
     """
 
-    terms: frozenset[str] = frozenset()
+    stems: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
 
 
@@ -113,7 +114,7 @@ def _choose(snapshot: CodeSnapshot, outline: FileOutline, wishes: MapWishes) -> 
 def _worth(symbol: Symbol, wishes: MapWishes, users: Mapping[str, int]) -> float:
     worth = math.log1p(users.get(symbol.name, 0))
     worth += 4.0 * (symbol.name in wishes.names)
-    worth += 2.0 * bool(wishes.terms.intersection(terms_of_names([symbol.name])))
+    worth += 2.0 * bool(wishes.stems.intersection(map(stem, terms_of_names([symbol.name]))))
     worth += 1.0 * (not symbol.parent) - 1.0 * symbol.name.startswith("_")
     return worth - 1.5 * (symbol.kind in VALUE_KINDS)
 

@@ -26,7 +26,7 @@ OnEmbedded = Callable[[int, int], None]
 """Told how many texts are embedded, and of how many; first with 0."""
 
 EXACT_LIMIT = 50_000
-"""Vectors up to which they are compared one by one, unless Chroma is loaded already."""
+"""Vectors up to which they are compared one by one."""
 
 AT_ONCE = 64
 """Texts that are embedded while somebody waits for an answer; with more to do, the rest of them is left to `sync`."""
@@ -110,7 +110,10 @@ class VectorIndex:
             ModelUnavailable, ModelFault: the embedder's server does not answer, or with nothing of use.
         """
         with self._syncing:
-            return self._sync(source, on_progress, answering=False)
+            try:
+                return self._sync(source, on_progress, answering=False)
+            finally:
+                self._let_go()
 
     def search(self, query: str, limit: int) -> list[str]:
         """Return the text hashes of the nearest passages of the last sync, nearest first; [] when there are none.
@@ -140,7 +143,7 @@ class VectorIndex:
         try:
             return self.search(query, limit)
         except (ModelUnavailable, ModelFault) as err:
-            self._tell_once(f"search by meaning is off: {err}")
+            self._tell_once("failed", f"search by meaning is off: {err}")
             return []
 
     def catch_up(self, source: PassageSource) -> None:
@@ -154,8 +157,9 @@ class VectorIndex:
         try:
             self._sync(source, None, answering=True)
         except (ModelUnavailable, ModelFault) as err:
-            self._tell_once(f"search by meaning is off: {err}")
+            self._tell_once("failed", f"search by meaning is off: {err}")
         finally:
+            self._let_go()
             self._syncing.release()
 
     def missing(self, source: PassageSource) -> int:
@@ -192,7 +196,8 @@ class VectorIndex:
             if wanted & searchable != self._kept:
                 self._kept = wanted & searchable
                 self._exact = None
-            self._keep_cache(searchable, check=not answering)
+            if not answering or len(self._kept) > self._exact_limit:
+                self._keep_cache(searchable, check=not answering)
         if not answering:
             self._tell_unreadable(len(wanted & stored), len(self._kept))
         if len(stored) > _STALE_FACTOR * len(wanted) and self._owner.own():
@@ -209,13 +214,15 @@ class VectorIndex:
             return 0
         if answering and len(missing) > AT_ONCE:
             self._tell_once(
+                "missing",
                 f"{len(missing):,} passages of {self._what} have no vectors yet and are found by their words only; "
-                f"`{self._build_with}` computes them"
+                f"`{self._build_with}` computes them",
             )
             return 0
         if not self._owner.own():
             self._tell_once(
-                f"another process computes the vectors of {self._what}; what is new in it is found by its words only"
+                "owned",
+                f"another process computes the vectors of {self._what}; what is new in it is found by its words only",
             )
             return 0
         missing = self._check_model(source, missing)
@@ -248,7 +255,7 @@ class VectorIndex:
         vector = self._embedder.embed_query(_SAMPLE)
         self._check_vectors([vector])
         before = unpack(self._store.mark(_SAMPLE_MARK))
-        if before and vector and sum(one * other for one, other in zip(vector, before, strict=True)) < _SAME_MODEL:
+        if before and vector and not _is_near(before, vector):
             self._notify("the embedding model is not the one that the stored vectors are of; all are computed anew")
             self._store.delete(self._store.text_shas())
             missing = source.text_shas()
@@ -307,12 +314,23 @@ class VectorIndex:
     def _tell_unreadable(self, stored: int, kept: int) -> None:
         if stored - kept > _UNREADABLE_TOLD * stored:
             self._tell_once(
+                "unreadable",
                 f"{stored - kept:,} of {stored:,} passages of {self._what} are in a script that the embedding model "
                 "does not know and are found by their words only; a multilingual one reads them (`flow models pull "
-                "e5-small`)"
+                "e5-small`)",
             )
 
-    def _tell_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+    def _let_go(self) -> None:
+        """Let other processes embed, unless Chroma is needed for answers."""
+        with self._mutex:
+            if len(self._kept) <= self._exact_limit:
+                self._owner.close()
+
+    def _tell_once(self, about: str, text: str) -> None:
+        if about not in self._told:
+            self._told.add(about)
             self._notify(text)
+
+
+def _is_near(one: Sequence[float], other: Sequence[float]) -> bool:
+    return len(one) == len(other) and sum(a * b for a, b in zip(one, other, strict=True)) >= _SAME_MODEL

@@ -7,6 +7,8 @@ from ..core.masking import SecretMask
 from ..core.ports import Blobs, CommandOutcome
 from .output import FILTER, OutputLimit, printed_text
 
+_NO_OUTPUT = "(no output)"
+
 
 def command_result(
     command: Command, outcome: CommandOutcome, limit: OutputLimit, secrets: SecretMask, blobs: Blobs
@@ -22,10 +24,22 @@ def command_result(
     elif outcome.timed_out:
         status = f"timed out after {command.timeout_s:g} s\n"
     else:
-        status = f"exit code {outcome.exit_code}\n" if outcome.exit_code else ""
+        status = _exit_line(outcome.exit_code)
     return ToolResult(
-        text=status + (shown.rstrip("\n") or "(no output)"),
+        text=status + (shown.rstrip("\n") or _NO_OUTPUT),
         failed=not outcome.ended or outcome.timed_out or outcome.exit_code != 0,
         exit_code=outcome.exit_code if outcome.ended else None,
         full_output=kept,
     )
+
+
+def printed(result: ToolResult, secrets: SecretMask, blobs: Blobs) -> str:
+    """Return all that the command of a result printed, line breaks at its end left out; "" = nothing."""
+    if result.full_output:
+        return secrets.mask(printed_text(blobs.get(result.full_output))).rstrip("\n")
+    shown = result.text.removeprefix(_exit_line(result.exit_code))
+    return "" if shown == _NO_OUTPUT else shown
+
+
+def _exit_line(exit_code: int | None) -> str:
+    return f"exit code {exit_code}\n" if exit_code else ""

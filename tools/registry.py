@@ -55,15 +55,15 @@ _MODULES = (
 TOOLS: Mapping[str, ToolSpec] = MappingProxyType({module.TOOL.name: module.TOOL for module in _MODULES})
 
 
-def toolset(names: Iterable[str]) -> tuple[ToolSpec, ...]:
-    """Return the named tools in the order given, each once.
+def toolset(names: Iterable[str], known: Mapping[str, ToolSpec] = TOOLS) -> tuple[ToolSpec, ...]:
+    """Return the named tools of those that are known, in the order given, each once.
 
     Raises:
         UsageError: a name is not a tool's.
     """
     wanted = list(dict.fromkeys(names))
     for name in wanted:
-        if name not in TOOLS:
-            near = did_you_mean(near_names(name, TOOLS))
-            raise UsageError(f"there is no tool {name!r}.{near}", hint=f"Tools: {', '.join(TOOLS)}.")
-    return tuple(TOOLS[name] for name in wanted)
+        if name not in known:
+            near = did_you_mean(near_names(name, known))
+            raise UsageError(f"there is no tool {name!r}.{near}", hint=f"Tools: {', '.join(known)}.")
+    return tuple(known[name] for name in wanted)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from flowloom.cli.app import run_command_line
 from flowloom.llm.answers import Answers
 from flowloom.llm.ollama_server import OllamaServer
 
@@ -110,3 +113,29 @@ class Shop:
 @pytest.fixture
 def shop(flow: Any, repo: Path) -> Shop:
     return Shop(flow, repo)
+
+
+class Ended(NamedTuple):
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def output(self) -> Any:
+        """What the graph returned, of a run with `-o json`."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)["output"]
+
+
+@pytest.fixture
+def flow_here(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Return a function that runs a command line in this process; starting one takes longer than what it does."""
+
+    def run(*words: str, cwd: Path, url: str = "") -> Ended:
+        capsys.readouterr()
+        code = run_command_line(["-C", str(cwd), *words], {**os.environ, "OLLAMA_HOST": url})
+        return Ended(code, *capsys.readouterr())
+
+    return run

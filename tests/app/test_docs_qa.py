@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from flowloom.cli.app import run_command_line
 from flowloom.llm.ollama_server import OllamaServer
 
 EXPENSES = "# 経費\n\n## 出張\n\n日当は一日三千円を支給する。\n\n精算は月末までに行う。\n"
@@ -35,36 +33,22 @@ Say = Callable[[str, int], str]
 """Returns the answer to a prompt; the number counts the answers from 0."""
 
 
-class Ended(NamedTuple):
-    """How a command line ended."""
-
-    code: int
-    out: str
-    err: str
-
-
 class Asking:
     """A repository with documents, and a server whose model answers questions by a script."""
 
-    def __init__(self, repo: Path, script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, repo: Path, script: Any, flow_here: Any) -> None:
         self.repo = repo
         self.prompts: list[str] = []
         self.rewrites = 0
         self._script = script
-        self._capsys = capsys
+        self._flow = flow_here
 
     def add(self, **files: str) -> None:
         for name, text in files.items():
             (self.repo / "docs").mkdir(exist_ok=True)
             (self.repo / "docs" / f"{name}.md").write_text(text)
-        done = self.flow("docs", "add", "docs")
+        done = self._flow("docs", "add", "docs", cwd=self.repo)
         assert done.code == 0, done.err
-
-    def flow(self, *words: str, url: str = "") -> Ended:
-        """Run a command line in this process: starting one takes longer than all that it does."""
-        self._capsys.readouterr()
-        code = run_command_line(["-C", str(self.repo), *words], {**os.environ, "OLLAMA_HOST": url})
-        return Ended(code, *self._capsys.readouterr())
 
     def ask(
         self,
@@ -75,7 +59,7 @@ class Asking:
         window: int = 32_768,
         command: Sequence[str] = ("ask",),
         on_rewrite: Callable[[], None] = lambda: None,
-    ) -> Ended:
+    ) -> Any:
         """Return how the command ended, `flow ask` unless another one is named."""
 
         def answer(request: Any) -> Any:
@@ -88,18 +72,16 @@ class Asking:
             return self._script.Reply(say(prompt, len(self.prompts) - 1))
 
         with OllamaServer(answer, context_length=window) as server:
-            return self.flow(*command, question, *words, url=server.url)
+            return self._flow(*command, question, *words, cwd=self.repo, url=server.url)
 
     def output(self, question: str, say: Say, *words: str, **more: Any) -> dict[str, Any]:
-        done = self.ask(question, say, "-o", "json", *words, **more)
-        assert done.code == 0, done.err
-        found: dict[str, Any] = json.loads(done.out)["output"]
+        found: dict[str, Any] = self.ask(question, say, "-o", "json", *words, **more).output
         return found
 
 
 @pytest.fixture
-def asking(make_repo: Any, script: Any, capsys: pytest.CaptureFixture[str]) -> Asking:
-    return Asking(make_repo({"main.py": "x = 1\n"}), script, capsys)
+def asking(make_repo: Any, script: Any, flow_here: Any) -> Asking:
+    return Asking(make_repo({"main.py": "x = 1\n"}), script, flow_here)
 
 
 def fee(prompt: str, turn: int) -> str:

@@ -19,6 +19,8 @@ from flowloom.retrieval.embed_torch import SentenceTransformerEmbedder
 from flowloom.retrieval.embeddings import find_model
 from flowloom.retrieval.rerank import CrossEncoderReranker, OnnxReranker
 
+from ..retrieval.embed_server import Server, ollama, openai
+
 Make = Callable[..., AppContext]
 ALL = ("config.json", "tokenizer.json", "onnx/model.onnx", "model.safetensors")
 
@@ -170,3 +172,27 @@ def test_reranking_is_off_until_it_is_named(make: Make, tmp_path: Path) -> None:
 def test_a_name_is_the_hubs_or_the_servers(name: str, found: str) -> None:
     model = hub_model(name)
     assert (model.name if model else "") == found
+
+
+def test_no_secret_reaches_an_embedding_server(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {name: f"{name}-9f8e7d6c5b4a39281706" for name in ("env", "file")}
+    monkeypatch.setenv("COMPANY_API_KEY", keys["env"])
+    (tmp_path / ".env").write_text(f"DB_PASSWORD={keys['file']}\n")
+    github = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    with Server(ollama) as server:
+        found = embedder(make(embed={"url": server.url}))
+        assert found is not None
+        found.embed_query(f"who uses {github}?")
+        found.embed_passages([f"connect('{keys['env']}')", f"connect('{keys['file']}')", "nothing to hide"])
+    sent = json.dumps([body["input"] for _, body in server.asked])
+    assert [each for each in (*keys.values(), github) if each in sent] == []
+    assert sent.count("<secret>") == 3 and "passage: nothing to hide" in sent
+
+
+def test_the_key_of_the_embedding_server_is_sent_to_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBED_KEY", "abc")
+    with Server(openai) as server:
+        found = embedder(make(embed={"url": server.url, "api": "openai", "api_key_env": "EMBED_KEY"}))
+        assert found is not None
+        found.embed_query("x")
+        assert server.headers[0]["authorization"] == "Bearer abc"

@@ -13,7 +13,7 @@ import pytest
 from flowloom.llm.ollama_server import OllamaServer
 
 EXAMPLES = Path(__file__).parents[1] / "graphs" / "examples"
-OFF = ("-c", "sandbox.backend=none", "--mode", "auto")
+OFF = ("-c", "sandbox.backend=none", "-c", "verify='true'", "--mode", "auto")
 ISSUES = [{"id": "sum", "title": "total(prices) adds up."}, {"id": "idea", "title": "A logo"}]
 
 

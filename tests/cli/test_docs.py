@@ -144,6 +144,7 @@ def test_each_mistake_is_one_clear_line(flow: Flow, docs: Path, workspace: Path)
         "flow: 'a/b' cannot be the name of a collection.",
     )
     flow("docs", "add", "docs")
+    assert refused(flow("docs", "query", "leave", "--name", "nope")) == (2, "flow: There is no collection 'nope'.")
     assert refused(flow("docs", "sync", "nope")) == (2, "flow: There is no collection 'nope'.")
     assert refused(flow("docs", "rm", "nope")) == (2, "flow: There is no collection 'nope'.")
     assert refused(flow("docs", "rm", "docs", "x.md")) == (2, "flow: 'x.md' is no source of the collection 'docs'.")

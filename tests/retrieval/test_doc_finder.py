@@ -5,11 +5,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from flowloom.core.hits import Hit
+from flowloom.retrieval.by_source import BySource
+from flowloom.retrieval.code_retriever import CodeRetriever
 from flowloom.retrieval.doc_finder import DocFinder, DocHit, Scope
 from flowloom.retrieval.doc_index import DocumentIndex
 from flowloom.retrieval.doc_retriever import DocumentRetriever
@@ -235,3 +237,45 @@ def test_a_broken_index_is_told_once_and_ends_no_run(
     assert retriever.retrieve("alpha", 500, ("docs",)) == []
     assert retriever.retrieve("alpha", 500, ("docs",)) == []
     assert len(notices) == 2 and all("cannot be used" in notice for notice in notices)
+
+
+def test_in_a_large_index_a_word_that_stands_everywhere_finds_nothing_beside_a_rare_one(
+    project: Path, make_documents: MakeIndex
+) -> None:
+    index = make_documents({"a.md": "common zeppelin\n"})
+    with index.store.connect() as db:
+        db.execute("BEGIN")
+        rows = [(at, f"text {at}", f"sha{at}") for at in range(10, 12_010)]
+        db.executemany("INSERT INTO chunks VALUES (?, 1, 1, 1, NULL, '', ?, ?)", rows)
+        db.executemany(
+            "INSERT INTO words (rowid, title, heading, body) VALUES (?, '', '', 'common')", [row[:1] for row in rows]
+        )
+        db.execute("COMMIT")
+    assert [each.hit.text for each in search(project, index, query="common zeppelin")] == ["common zeppelin"]
+    assert len(search(project, index, query="common")) == 5
+
+
+def test_a_reranker_has_the_last_word(project: Path, make_documents: MakeIndex) -> None:
+    index = make_documents({"a.md": "alpha alpha alpha\n", "b.md": "alpha beta\n"})
+    finder = DocFinder(project, [Scope(index.store)], rerank=lambda query, texts: list(range(len(texts)))[::-1])
+    assert [each.hit.path for each in finder.search("alpha", 1)] == ["b.md"]
+
+
+class OnlyCode:
+    """Code that has one hit, whatever is asked."""
+
+    def __init__(self) -> None:
+        self.budgets: list[int] = []
+
+    def retrieve(self, query: str, budget: int, sources: Any, *, within: Any = ()) -> list[Hit]:
+        self.budgets.append(budget)
+        return [Hit("c", "c.py", 1, 1, None, "", "code", 1.0, "code", "")]
+
+
+def test_each_source_is_asked_for_its_own(project: Path, make_documents: MakeIndex, counter: Any) -> None:
+    index, code = make_documents({"a.md": "alpha\n"}), OnlyCode()
+    both = BySource(cast(CodeRetriever, code), DocumentRetriever(project, [(index, None)], counter))
+    assert [hit.source for hit in both.retrieve("alpha", 900, ("docs", "code"))] == ["docs", "code"]
+    assert [hit.source for hit in both.retrieve("alpha", 900, ("docs",))] == ["docs"]
+    assert [hit.source for hit in both.retrieve("alpha", 900, ("code", "map"))] == ["code"]
+    assert code.budgets == [600, 900]

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -13,72 +11,16 @@ from flowloom.core.errors import ModelFault, ModelNotUsable, ModelUnavailable
 from flowloom.retrieval.embed_http import Api, HttpEmbedder
 from flowloom.retrieval.embeddings import Overrides, find_model
 
-Answer = Callable[[str, dict[str, Any]], tuple[int, Any]]
+from .embed_server import Answer, Server, ollama, openai
+
 E5 = find_model("multilingual-e5-large")
 NAME = "qllama/multilingual-e5-large:q8_0"
 
 
-class Server:
-    """Answers POSTs by a function of path and body; `asked` holds them."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.headers: list[dict[str, str]] = []
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                owner.asked.append((self.path, body))
-                owner.headers.append({key.lower(): value for key, value in self.headers.items()})
-                status, data = answer(self.path, body)
-                raw = data if isinstance(data, bytes) else json.dumps(data).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-
-def vector(text: str) -> list[float]:
-    return [float(len(text)), 3.0, 4.0]
-
-
-def ollama(path: str, body: dict[str, Any]) -> tuple[int, Any]:
-    if path != "/api/embed":
-        return 404, b"404 page not found"
-    return 200, {"model": body["model"], "embeddings": [vector(text) for text in body["input"]]}
-
-
-def openai(path: str, body: dict[str, Any]) -> tuple[int, Any]:
-    if path != "/v1/embeddings":
-        return 404, {"error": {"code": 404, "message": "File Not Found"}}
-    data = [{"index": at, "embedding": vector(text)} for at, text in enumerate(body["input"])]
-    return 200, {"object": "list", "data": data[::-1]}
-
-
 @pytest.fixture
 def serve() -> Iterator[Callable[[Answer], Server]]:
-    made: list[Server] = []
-
-    def start(answer: Answer) -> Server:
-        made.append(Server(answer))
-        return made[-1]
-
-    yield start
-    for server in made:
-        server.close()
+    with ExitStack() as stack:
+        yield lambda answer: stack.enter_context(Server(answer))
 
 
 Serve = Callable[[Answer], Server]
@@ -87,7 +29,8 @@ Serve = Callable[[Answer], Server]
 def make(url: str, api: Api | None = None, waits: list[float] | None = None, **record: Any) -> HttpEmbedder:
     model = record.get("model", E5)
     sleep = (waits if waits is not None else []).append
-    return HttpEmbedder(lambda: httpx.Client(base_url=url), url, NAME, model, api, sleep)
+    clean = record.get("clean", str)
+    return HttpEmbedder(lambda: httpx.Client(base_url=url), clean, url, NAME, model, api, sleep)
 
 
 @pytest.mark.parametrize(("answer", "path"), [(ollama, "/api/embed"), (openai, "/v1/embeddings")])
@@ -101,6 +44,14 @@ def test_either_api_is_found_and_texts_go_out_with_their_prefixes(serve: Serve, 
     assert one[0] / one[1] == pytest.approx(len("passage: ab") / 3)
     assert other[0] / other[1] == pytest.approx(len("passage: abc") / 3)
     assert sum(number**2 for number in one) == pytest.approx(1)
+
+
+def test_every_text_is_cleaned_before_its_prefix_is_added(serve: Serve) -> None:
+    server = serve(ollama)
+    embedder = make(server.url, clean=lambda text: text.replace("passage", "p").upper())
+    embedder.embed_query("my passage")
+    embedder.embed_passages(["my passage"])
+    assert [body["input"] for _, body in server.asked] == [["query: MY P"], ["passage: MY P"]]
 
 
 def test_a_named_api_is_the_only_one_asked(serve: Serve) -> None:

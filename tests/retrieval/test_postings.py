@@ -7,7 +7,7 @@ import pytest
 
 from flowloom.retrieval.code_file import CodeFile, analyse
 from flowloom.retrieval.code_terms import QueryTerm, count_terms, read_query, whole_term
-from flowloom.retrieval.postings import PostingWriter, merge_segments, read_postings, texts_with
+from flowloom.retrieval.postings import PostingWriter, find_forms, merge_segments, read_postings, texts_with
 from flowloom.retrieval.stems import stem
 
 
@@ -80,11 +80,20 @@ def test_short_and_foreign_words_are_their_own_stems() -> None:
 
 def test_identifiers_are_found_whole_and_by_their_parts() -> None:
     terms = count_terms("readURLs(read_urls)")
-    assert {"readurl", "read_urls", "read", "url"} <= set(terms)
-    assert whole_term("readURLs") == "readurl"
+    assert {"readurls", "read_urls", "read", "urls"} <= set(terms)
+    assert whole_term("readURLs") == "readurls"
     assert whole_term("合計") == whole_term("a.b") == ""
 
 
-def test_a_query_term_keeps_its_word() -> None:
+def test_other_forms_of_a_word_are_those_that_stand_somewhere(db: sqlite3.Connection) -> None:
+    _write(db, {1: "cookie = sign(cookies) # signing", 2: "cook = signal\n"})
+    assert find_forms(db, "cookies") == ("cookie",)
+    assert find_forms(db, "signed") == ("sign", "signing")
+    assert find_forms(db, "is") == ()
+
+
+def test_another_form_counts_less() -> None:
     (term,) = read_query("cookies")
-    assert (term, term.word) == (QueryTerm("cooki"), "cookies")
+    assert term == QueryTerm("cookies")
+    both = QueryTerm("cookies", forms=("cookie",))
+    assert (both.count_in({"cookies": 2}), both.count_in({"cookie": 2}), term.count_in({"cookie": 2})) == (2, 0.6, 0)

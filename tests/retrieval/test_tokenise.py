@@ -11,6 +11,8 @@ from flowloom.retrieval.tokenise import (
     count_identifiers,
     index_text,
     match_expression,
+    match_terms,
+    prose_index_text,
     query_terms,
     split_identifier,
 )
@@ -94,3 +96,14 @@ def test_operators_of_the_search_language_are_only_words(query: str) -> None:
     if expression := match_expression(query):
         db.execute("SELECT rowid FROM words WHERE words MATCH ?", (expression,)).fetchall()
     db.close()
+
+
+def test_words_that_a_line_break_cuts_are_whole_in_prose() -> None:
+    assert prose_index_text("経費精\n　算").split() == ["経費", "費精", "精算", "算"]
+    assert "transformation" in prose_index_text("transfor-\n  mation").split()
+    assert "nextline" not in prose_index_text("next\nline").split()
+
+
+def test_the_last_kanji_of_a_word_is_searched_for_within_its_pair_alone() -> None:
+    assert match_terms("経費精算") == ['"経費"', '"費精"', '"精算"']
+    assert match_terms("費") == ['"費"*']

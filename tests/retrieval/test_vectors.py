@@ -284,7 +284,7 @@ def test_chroma_and_the_exact_search_give_the_same(
 ) -> None:
     make_tree({f"m{at}.py": f"def m{at}():\n    return 'word{at} word{at % 7} word{at % 3}'\n" for at in range(60)})
     index.refresh()
-    first = make_vectors(embedder)
+    first = make_vectors(embedder, 0)
     first.sync(index)
     queries = ["word3 word2", "trains boats", "領収書", "word50"]
     by_chroma = [first.search(query, 100) for query in queries]
@@ -312,7 +312,7 @@ def test_an_index_beyond_the_limit_that_lost_its_files_is_made_anew_when_it_is_a
 def test_a_second_index_can_search_while_the_first_owns_the_folder(
     index: CodeIndex, make_tree: MakeTree, make_vectors: MakeVectors, embedder: FakeEmbedder, notices: list[str]
 ) -> None:
-    first = make_vectors(embedder)
+    first = make_vectors(embedder, 1)
     first.sync(index)
     make_tree({"d.py": "def delta():\n    return 'ships'\n"})
     index.refresh()
@@ -321,6 +321,18 @@ def test_a_second_index_can_search_while_the_first_owns_the_folder(
     assert notices == ["another process computes the vectors of code; what is new in it is found by its words only"]
     first.sync(index)
     assert len(second.rank(index, "trains boats", 10)) == 4
+
+
+def test_the_folder_is_free_as_soon_as_the_vectors_are_there(
+    index: CodeIndex, make_tree: MakeTree, make_vectors: MakeVectors, embedder: FakeEmbedder, notices: list[str]
+) -> None:
+    first, second = make_vectors(embedder), make_vectors(embedder)
+    first.sync(index)
+    make_tree({"d.py": "def delta():\n    return 'ships'\n"})
+    index.refresh()
+    assert second.sync(index) == 1
+    assert len(first.rank(index, "ships", 10)) == len(second.rank(index, "ships", 10)) == 4
+    assert notices == []
 
 
 def test_many_new_texts_are_left_to_sync_when_somebody_waits(
