@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..configs.dirs import Dirs, make_private
-from ..configs.settings import ROLES, Settings
+from ..configs.model_settings import ROLES
+from ..configs.settings import Settings
 from ..core.errors import ConfigError, Denied, ModelUnavailable
 from ..tools.sandboxes import find_sandbox
 

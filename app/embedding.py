@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..configs.dirs import Dirs
-from ..configs.settings import EmbedSettings, Settings
+from ..configs.model_settings import EmbedSettings
+from ..configs.settings import Settings
 from ..core.errors import ConfigError, UsageError
 from ..core.masking import PLACEHOLDER, SecretMask
 from ..core.ports import Embedder, Reranker

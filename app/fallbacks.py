@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..configs.settings import ROLES, ModelSettings
+from ..configs.model_settings import ROLES, ModelSettings
 from ..core.errors import ModelNotUsable
 from ..core.events import ModelReplaced
 

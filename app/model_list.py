@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..configs.catalog import CatalogModel, load_catalog
-from ..configs.settings import ROLES, Settings
+from ..configs.model_settings import ROLES
+from ..configs.settings import Settings
 from ..core.errors import UsageError
 from ..llm.capabilities import Capabilities, CapabilityFile
 from ..llm.policy import denied_family, lineage

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..configs.catalog import load_catalog
-from ..configs.settings import ROLES, Settings
+from ..configs.model_settings import ROLES
+from ..configs.settings import Settings
 from ..core.errors import UsageError
 from ..llm.capabilities import Capabilities, CapabilityFile, told_capabilities
 from ..llm.policy import lineage

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..configs.catalog import load_catalog
-from ..configs.settings import MAX_OWN_WINDOW, ModelSettings
+from ..configs.model_settings import MAX_OWN_WINDOW, ModelSettings
 from ..llm.server_info import ServerInfo
 from ..llm.servers import on_this_machine
 from .hardware import Memory, measure_memory

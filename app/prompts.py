@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..configs.catalog import load_catalog
-from ..configs.settings import ROLES
+from ..configs.model_settings import ROLES
 from ..context.request_parts import Part, request_parts
 from ..core.events import EventRecord, Noticed, Phase
 from ..core.masking import SecretMask

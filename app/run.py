@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..configs.settings import ROLES, Settings
+from ..configs.model_settings import ROLES
+from ..configs.settings import Settings
 from ..core.errors import UsageError
 from ..core.events import Noticed, QuestionAnswered, RunStarted
 from ..core.masking import SecretMask

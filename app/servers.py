@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..configs.catalog import load_catalog
-from ..configs.settings import ROLES, ModelSettings, ServerSettings, Settings
+from ..configs.model_settings import ROLES, ModelSettings, ServerSettings
+from ..configs.settings import Settings
 from ..core.errors import FlowError, ModelUnavailable, ServerBusy
 from ..llm.policy import denied_family, require_allowed
 from ..llm.probe import USUAL_TIMEOUT_S, choose_model, find_usual_servers, probe_server

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..configs.settings import ModelSettings
+from ..configs.model_settings import ModelSettings
 from ..core.errors import UsageError
 from ..core.prices import Price, Prices
 from ..graphs.spec import Limits

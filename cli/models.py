@@ -64,7 +64,7 @@ def recommend(
     from ..app.hardware import measure_memory
     from ..app.recommend import recommend as recommended
     from ..configs.catalog import load_catalog
-    from ..configs.settings import MAX_OWN_WINDOW
+    from ..configs.model_settings import MAX_OWN_WINDOW
     from .amounts import read_amount
 
     options: CliOptions = ctx.obj

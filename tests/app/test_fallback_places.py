@@ -11,7 +11,7 @@ import pytest
 
 from flowloom.app.fallbacks import Places, wanted_places
 from flowloom.app.model_pool import Made, ModelPool
-from flowloom.configs.settings import ModelSettings
+from flowloom.configs.model_settings import ModelSettings
 from flowloom.core.errors import ModelNotUsable, ModelUnavailable
 
 INSTALLED = ("a", "b", "c", "d")

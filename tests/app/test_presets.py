@@ -6,7 +6,7 @@ import pytest
 
 from flowloom.app.hardware import Memory
 from flowloom.app.presets import best_installed
-from flowloom.configs.settings import ModelSettings
+from flowloom.configs.model_settings import ModelSettings
 from flowloom.llm.server_info import ServerInfo
 
 GB = 10**9

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from flowloom.app.servers import choose_allowed, find_server, find_servers
-from flowloom.configs.settings import ModelSettings, ServerSettings, Settings
+from flowloom.configs.model_settings import ModelSettings, ServerSettings
+from flowloom.configs.settings import Settings
 from flowloom.core.errors import Denied, ModelUnavailable
 from flowloom.llm.answers import scripted
 from flowloom.llm.ollama_server import OllamaServer

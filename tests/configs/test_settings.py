@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from flowloom.configs.keys import flatten, setting_fields
-from flowloom.configs.settings import ModelSettings, Settings
+from flowloom.configs.model_settings import ModelSettings
+from flowloom.configs.settings import Settings
 
 DEFAULT_TOML = (files("flowloom.configs") / "default.toml").read_text("utf-8")
 
