@@ -82,7 +82,9 @@ def _quality(data: Path, every: int, embedder: Embedder | None) -> list[Score]:
             print(f"{file} is not in {data}: {name} is left out", file=sys.stderr)
             continue
         questions = read_questions(name, found, every)
-        scores += limit_both([_score(each, ranker, questions, embedder) for each, ranker in _rankers(embedder)])
+        scores += limit_both(
+            [_score(each, ranker, questions, embedder, every == 1) for each, ranker in _rankers(embedder)]
+        )
     if not scores:
         raise OSError(f"neither {' nor '.join(FILES.values())} is in {data}")
     return scores
@@ -113,11 +115,13 @@ def _score(
     ranker: Callable[[Questions, Path, Embedder | None], Ranker],
     questions: Questions,
     embedder: Embedder | None,
+    whole: bool,
 ) -> Score:
     print(f"{questions.name}, {name} ...", file=sys.stderr)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        limits = LIMITS.get(questions.name, {}) if name == _WORDS else {}
+        # A part of the questions is a sample: the limits are those of all.
+        limits = LIMITS.get(questions.name, {}) if name == _WORDS and whole else {}
         return measure(name, questions, ranker(questions, folder, embedder), limits)
 
 
