@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import FlowError, LimitReached, ModelUnavailable, NodePaused, RunFailed, RunInterrupted, UsageError
+from ..core.errors import (
+    FlowError,
+    LimitReached,
+    ModelUnavailable,
+    NodePaused,
+    RunFailed,
+    RunInterrupted,
+    UsageError,
+    WallTimeReached,
+)
 from ..core.events import EventRecord, Phase
 from ..core.questions import Answer, Question
 from ..core.texts import shortened
@@ -27,9 +36,10 @@ AnswerTo = Callable[[Question], Any]
 written in Python asks without choices with any JSON data."""
 OnEvent = Callable[[EventRecord], None]
 
-_BY_EXIT_CODE: Mapping[int, type[FlowError]] = {
-    each.exit_code: each for each in (LimitReached, NodePaused, ModelUnavailable, RunInterrupted)
+_STOPPED: Mapping[int, type[FlowError]] = {
+    each.exit_code: each for each in (LimitReached, WallTimeReached, NodePaused, ModelUnavailable, RunInterrupted)
 }
+"""What stops a run that can go on, by its exit code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +233,10 @@ def _graph(name: str) -> str:
 def _result(context: AppContext, outcome: Outcome) -> RunResult:
     """Return how a run came out. Raises: FlowError: it failed or stopped."""
     if outcome.status not in ("done", "waiting"):
-        kind = _BY_EXIT_CODE.get(outcome.exit_code, RunFailed)
         hint = outcome.hint or f"See `flow runs show {outcome.run_id}`."
-        if kind is RunFailed:
+        # A graph may name any exit code for its own failure.
+        kind = None if outcome.status == "failed" else _STOPPED.get(outcome.exit_code)
+        if kind is None:
             raise RunFailed(outcome.message, hint=hint, exit_code=outcome.exit_code)
         raise kind(outcome.message, hint=hint)
     questions: tuple[Question, ...] = ()

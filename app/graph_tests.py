@@ -26,6 +26,7 @@ from ..graphs.expressions import evaluate
 from ..graphs.find import Loaded
 from ..graphs.spec import GraphTest
 from .context import AppContext, Surface, runs_db
+from .docs import add_documents, sync_documents
 from .fresh_repository import commit_all
 from .graphs import graph_entries, load_graphs
 from .run import RunRequest, run_facts, start_run
@@ -87,6 +88,9 @@ async def _run(context: AppContext, loaded: Loaded, test: GraphTest) -> str:
     with TemporaryDirectory(prefix="flow-test-") as folder:
         root = Path(folder).resolve()
         inside = _surroundings(context, loaded, test, root)
+        if test.documents:
+            add_documents(inside, test.documents, "documents", "project", inside.workspace)
+            sync_documents(inside, ())
         replay = _cassette(loaded, test, root)
         watcher = _Quiet()
         request = RunRequest(loaded.spec.name, inputs=test.input, replay=replay)

@@ -23,6 +23,7 @@ MODELINE = "# yaml-language-server: $schema="
 """Begins the line by which editors find the schema of a YAML file."""
 
 _DOCUMENT = re.compile(r"^---(?:\s|$)")
+_TESTS = re.compile(r"^tests:[^\n]*\n(?:(?:[ \t#-][^\n]*)?\n)*", re.MULTILINE)
 
 
 class NewGraph(NamedTuple):
@@ -50,7 +51,8 @@ def write_new_graph(context: AppContext, name: str, source: Loaded | None, *, fo
         raise UsageError(f"{name!r} cannot name a graph.", hint="Use letters, digits, '_', '-' and '.'.")
     folder = _folder(context, for_user=for_user)
     path = folder / f"{name}.yaml"
-    text = f"{MODELINE}{SCHEMA_FILE}\n{_text(name, source)}"
+    same = source is not None and source.file is not None and source.file.parent == folder
+    text = f"{MODELINE}{SCHEMA_FILE}\n{_text(name, source, with_tests=same)}"
     try:
         _write_new(path, text)
     except FileExistsError as err:
@@ -59,7 +61,6 @@ def write_new_graph(context: AppContext, name: str, source: Loaded | None, *, fo
         raise UsageError(f"{str(path)!r} cannot be written: {err.strerror}.") from err
     context.trust.trust_content(path, text.encode())
     write_schema(folder / SCHEMA_FILE)
-    same = source is not None and source.file is not None and source.file.parent == folder
     beside = {} if source is None or same else source.spec.beside
     return NewGraph(path, tuple(file.shown for file in beside.values() if file.path is not None))
 
@@ -109,7 +110,7 @@ def _write_new(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _text(name: str, source: Loaded | None) -> str:
+def _text(name: str, source: Loaded | None, *, with_tests: bool) -> str:
     if source is None:
         return (
             files(f"{__package__.partition('.')[0]}.graphs")
@@ -118,8 +119,16 @@ def _text(name: str, source: Loaded | None) -> str:
             .replace("NAME", name)
         )
     below = (spec for spec in source.library.values() if spec.source.path == source.spec.source.path)
-    documents = [document(source.spec, name), *(document(spec, spec.name) for spec in below)]
+    specs = {name: source.spec, **{spec.name: spec for spec in below}}
+    documents = [document(spec, each) for each, spec in specs.items()]
+    if not with_tests:
+        # Recorded answers and sample files stay where they are, and without them every test would fail.
+        documents = [_without_tests(text) for text in documents]
     return "---\n".join(documents)
+
+
+def _without_tests(text: str) -> str:
+    return _TESTS.sub("", text).rstrip("\n") + "\n"
 
 
 def document(spec: GraphSpec, name: str) -> str:

@@ -45,7 +45,7 @@ from .mentions import MentionParts, attach_mentions, attaches, texts_of
 from .model_pool import ModelPool, falling_back
 from .models import Preflight, connect, record_file
 from .resume import Held, ResumeRequest
-from .secrets import keep_mask, kept_mask, make_mask, masked_answer
+from .secrets import keep_mask, kept_mask, make_mask, masked_answer, state_mask
 from .sink import StoreSink
 from .spending import RUN_LIMITS, require_prices, run_limits
 from .titles import FirstAnswer, titled
@@ -265,6 +265,8 @@ async def _drive(
         # A first request that goes out early would lack what a person attached.
         opening = None if resumed or attaches(row) else flow.open(row.input)
         async with engine_beside(opening) as engine, engine.open_saver(store.path, store.fence) as saver:
+            if any(spec.code for spec in (loaded.spec, *loaded.library.values())):
+                saver.mask = state_mask(secrets)
             answerer = _timed(surface.answerer, gate, secrets)
             private = context.settings.retrieval.private_addresses
             mentions = MentionParts(context.workspace, row, store, sink, secrets, deps, answerer, private)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ..core.hits import Hit, Source
 from ..core.masking import PLACEHOLDER, SecretMask
@@ -35,6 +36,13 @@ def make_mask(key: bytes, environ: Mapping[str, str], *folders: Path) -> SecretM
     mask = SecretMask(key, secret_values(environ))
     learn_files(mask, *folders)
     return mask
+
+
+def state_mask(secrets: SecretMask) -> Callable[[Any], Any]:
+    """Return what takes the secrets out of the values that graphs written in Python keep, messages among them."""
+    from ..graphs.stored_state import masked  # late: it imports langgraph
+
+    return lambda value: masked(value, secrets)
 
 
 def learn_files(mask: SecretMask, *folders: Path) -> None:

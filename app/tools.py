@@ -27,6 +27,7 @@ from .compose import run_retriever
 from .context import AppContext, Surface
 from .hooks import TrustedHooks
 from .memory import trusted_when_written
+from .project_tools import project_tools
 from .secrets import make_mask
 
 

@@ -14,7 +14,7 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,8 +51,12 @@ class Result:
         return 1 / best if best else 0.0
 
 
-def measure(repos: Path, names: Sequence[str], count: int, aider: str) -> list[Result]:
-    """Return the results of every ranker on every case."""
+def measure(repos: Path, names: Sequence[str], count: int, aider: str, save: Path | None = None) -> list[Result]:
+    """Return the results of every ranker on every case.
+
+    Args:
+        save: a file that holds those so far, as JSON.
+    """
     results: list[Result] = []
     for name in names:
         clone = repos / f"{name}.git"
@@ -61,12 +65,15 @@ def measure(repos: Path, names: Sequence[str], count: int, aider: str) -> list[R
         with tempfile.TemporaryDirectory() as folder:
             tree = Path(folder) / name
             asked = aider if name not in _TOO_LARGE_FOR_AIDER else ""
-            results += _measure_repo(clone, cases, tree, Path(folder) / "cache", asked)
+            for found in _measure_repo(clone, cases, tree, Path(folder) / "cache", asked):
+                results += found
+                if save is not None:
+                    save.write_text(json.dumps([asdict(result) for result in results]))
     return results
 
 
-def _measure_repo(clone: Path, cases: list[Case], tree: Path, cache: Path, aider: str) -> list[Result]:
-    results: list[Result] = []
+def _measure_repo(clone: Path, cases: list[Case], tree: Path, cache: Path, aider: str) -> Iterator[list[Result]]:
+    """Yield the results of one case after the other."""
     ours, plain, other = None, None, None
     for at, case in enumerate(checked_out(clone, cases, tree), 1):
         ours = ours or OurRankers(tree, cache)
@@ -79,12 +86,11 @@ def _measure_repo(clone: Path, cases: list[Case], tree: Path, cache: Path, aider
             other = other or AiderRanker(aider, tree)
             answer = other.ask(case.query, pool)
             rankings[AIDER] = [str(path) for path in answer["paths"]]  # type: ignore[attr-defined]
-        results += [Result(case.repo, case.commit, name, _ranks(case, paths)) for name, paths in rankings.items()]
+        yield [Result(case.repo, case.commit, name, _ranks(case, paths)) for name, paths in rankings.items()]
         if at % 10 == 0:
             print(f"  {at} of {len(cases)}", file=sys.stderr)
     if other is not None:
         other.close()
-    return results
 
 
 def _ranks(case: Case, paths: Sequence[str]) -> tuple[int, ...]:
@@ -149,9 +155,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--save", type=Path, help="a file for the single results, as JSON")
     options = parser.parse_args(argv)
     names = [name for name in SETS[options.set] if options.only in ("", name)]
-    results = measure(options.repos, names, options.cases, options.aider)
-    if options.save:
-        options.save.write_text(json.dumps([asdict(result) for result in results]))
+    results = measure(options.repos, names, options.cases, options.aider, options.save)
     for name in names:
         print(f"\n{name}\n\n{report([result for result in results if result.repo == name])}")
     print(f"\nset {options.set}\n\n{report(results)}\n")

@@ -26,8 +26,8 @@ class Hit:
         page: 1-indexed page, slide, sheet or cell of a paged document; None otherwise.
         heading: enclosing definition or heading path; "" when there is none.
         score: higher is better; comparable only within one answer.
-        source: "map" for a file's outline, "code" for a piece of code, "docs" for a document passage, "symbol" for the
-            definition of a name, "references" for the lines of a file that use a name.
+        source: "map" for a file's outline, "code" for a piece of code, "docs" for a document passage, "symbol" for
+            the definition of a name, "references" for the lines of a file that use a name.
         doc_sha256: hex hash of the whole file when it was indexed.
         stale: True when the file of a document passage has another content by now.
     """

@@ -115,6 +115,7 @@ TEST_KEYS: Mapping[str, Key] = {
     "replay": _key("text", "recorded answers of the models, a file beside the graph"),
     "answers": _key("map", "answers of people by node; else each question's own headless one"),
     "files": _key("text", "a folder beside the graph that the test works on a copy of"),
+    "documents": _key("names", "paths in `files` that are indexed as documents"),
     "settings": _key("map", "verify and check as the graph's expressions see them"),
     "mode": _key(
         "choice", "what commands may do unasked, auto-edit unless it is set", "plan", "ask", "auto-edit", "auto"

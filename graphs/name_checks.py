@@ -128,8 +128,8 @@ class NameChecks:
         """Return what is wrong with a name and the keys behind it; "" when nothing is."""
         root = keys[0]
         if name := own_name(root):
-            known = f"{near(name, self.spec.filters)}; there are: {listed(self.spec.filters)}"
-            return "" if name in self.spec.filters else f"unknown filter {name!r}{known}"
+            hint = f"{near(name, self.spec.filters)}; there are: {listed(self.spec.filters)}"
+            return "" if name in self.spec.filters else f"unknown filter {name!r}{hint}"
         if root == "output":
             return self._unknown_output(keys, scope)
         if root not in (*BASE_NAMES, *scope.items):

@@ -48,6 +48,7 @@ def checked_calls(reading: Reading, spec: GraphSpec) -> GraphSpec:
 
 def _check_tools(reading: Reading, spec: GraphSpec, modules: Mapping[str, ast.Module | None]) -> None:
     for node in spec.nodes.values():
+        places: list[tuple[str, tuple[str | int, ...]]]
         places = [(text, ("nodes", node.name, "tools", at)) for at, text in enumerate(node.tools or ())]
         places += [(node.fields["call"], ("nodes", node.name, "call"))] if node.type == "tool" else []
         for text, path in places:

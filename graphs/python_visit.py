@@ -127,6 +127,11 @@ class PythonNode:
         except FlowError as err:
             self.deps.events.emit(label, NodeFailed(number, err.message))
             raise
+        except SystemExit as err:
+            # It would end the process, and not the run.
+            line = failure_line(err, self.code)
+            self.deps.events.emit(label, NodeFailed(number, line))
+            raise RunFailed(f"{label}: {line}.") from err
         except Exception as err:
             self.deps.events.emit(label, NodeFailed(number, failure_line(err, self.code)))
             # LangGraph may try it again by the type of the error, so it stays what it is.
@@ -151,7 +156,7 @@ class PythonNode:
                     self._refuse(label, "wrote the state key", key, self.keys)
             goto = each.goto if is_command else ()
             for target in [goto] if isinstance(goto, (str, Send)) else goto:
-                if (name := getattr(target, "node", target)) not in (*self.nodes, END):
+                if (name := str(getattr(target, "node", target))) not in (*self.nodes, END):
                     self._refuse(label, "goes to", name, self.nodes)
         return masked(value, self.deps.toolbox.secrets)
 

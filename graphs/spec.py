@@ -60,8 +60,8 @@ OUTPUT_FIELDS: Mapping[str, tuple[str, ...]] = {
 """Fields of the value that a node of the type produces; a shell node with `parse: json` gives what was parsed."""
 
 RETRY_KINDS = ("failure", "timeout", "reply", "server")
-"""What `retry_on` may name: the node failed, it took too long, a model's replies could not be used, there was no model
-server."""
+"""What `retry_on` may name: the node failed, it took too long, a model's replies could not be used, there was no
+server for it."""
 RETRY_DEFAULT = ("failure", "timeout", "reply")
 RETRY_BACKOFF_S = 1.0
 
@@ -284,6 +284,7 @@ class GraphTest:
         answers: of people by node, one for each time it asks, the last one for all further times; a node that is not
             here takes its headless answer.
         files: a folder beside the graph's file, on a copy of which the test works; "" = on an empty repository.
+        documents: paths in `files` that are indexed as documents.
         settings: verify and check as expressions see them; what is missing is None.
         exit: exit code that the run must end with.
         expect: must be true at the end.
@@ -295,6 +296,7 @@ class GraphTest:
     replay: str = ""
     answers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     files: str = ""
+    documents: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     mode: str = "auto-edit"
     exit: int = 0

@@ -17,7 +17,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.types import Command, Overwrite, Send
+from langgraph.types import Command, Interrupt, Overwrite, Send
 
 from ..core.masking import SecretMask
 
@@ -94,6 +94,8 @@ def masked(value: Any, secrets: SecretMask) -> Any:
         return dataclasses.replace(value, update=masked(value.update, secrets), goto=masked(value.goto, secrets))
     if isinstance(value, Send):
         return Send(value.node, masked(value.arg, secrets))
+    if isinstance(value, Interrupt):
+        return Interrupt(value=masked(value.value, secrets), id=value.id)
     return value
 
 

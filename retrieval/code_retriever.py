@@ -207,9 +207,10 @@ class CodeRetriever:
         if len(files) < _FEW_FILES:
             # Also where the query says nothing of this repository, its most used files are worth knowing.
             known = {each.path for each in files}
-            files += [
-                each for each in most_used_files(snapshot) if each.path not in known and _fits(each.path, within)
-            ]
+            used = [each for each in most_used_files(snapshot) if each.path not in known and _fits(each.path, within)]
+            defining = snapshot.defining_paths()
+            # A bare path says little, so it takes no room where there are outlines to show.
+            files += [each for each in used if each.path in defining] or used
         plain = [each.symbol.name for each in plain_definitions(snapshot, names)]
         wishes = MapWishes(
             stems=frozenset(stem(term.text) for term in read_query(query)), names=frozenset([*names.marked, *plain])

@@ -17,6 +17,8 @@ from .query_names import QueryNames, read_names, resolve_file
 # Set on the tuning repositories of bench/code_search.py.
 FILE_NAMED = 2.0
 DEFINITION_NAMED = 0.8
+# A plain word that is a name too is a word as often as not.
+PLAINLY_NAMED = 0.2
 GRAPH_WEIGHT = 0.05
 MEANING_WEIGHT = 0.5
 _GRAPH_SEEDS = 20
@@ -123,9 +125,11 @@ def _add_named(snapshot: CodeSnapshot, names: QueryNames, focus: Sequence[str], 
         if path in places:
             scores.named[places[path]] = FILE_NAMED
             scores.why_named.setdefault(places[path], []).append("named")
-    for definition in [*marked_definitions(snapshot, names), *plain_definitions(snapshot, names)]:
+    marked = [(each, DEFINITION_NAMED) for each in marked_definitions(snapshot, names)]
+    plain = [(each, PLAINLY_NAMED) for each in plain_definitions(snapshot, names)]
+    for definition, worth in [*marked, *plain]:
         at = places[definition.path]
-        scores.named[at] = max(scores.named.get(at, 0.0), DEFINITION_NAMED)
+        scores.named[at] = max(scores.named.get(at, 0.0), worth)
         why = f"defines {definition.symbol.name}"
         if why not in scores.why_named.setdefault(at, []):
             scores.why_named[at].append(why)

@@ -170,7 +170,8 @@ class CodeSnapshot:
         except KeyError:
             return
         found.bytes += sum(map(len, text.lines))
-        in_path = count_terms(path)
+        path_terms = count_terms(path)
+        in_path = [FIELD_WEIGHTS[0] * min(term.count_in(path_terms), 1) for term in terms]
         symbols = self.outline(path).symbols
         for passage in self.list_passages(path):
             names = [symbol.name for symbol in symbols if passage.start_line <= symbol.line <= passage.end_line]
@@ -293,6 +294,11 @@ class CodeSnapshot:
         )
         return FileOutline(path, row[1], row[2], row[3], tuple(Symbol(*each) for each in symbols))
 
+    def defining_paths(self) -> set[str]:
+        """Return the files that define anything which others may use."""
+        rows = self._db.execute("SELECT DISTINCT path FROM files JOIN symbols USING (text_id) WHERE kind <> 'local'")
+        return {row[0] for row in rows}
+
     def definition_names(self) -> list[str]:
         """Return all names that are defined, each once, in order."""
         return [row[0] for row in self._db.execute("SELECT DISTINCT name FROM symbols ORDER BY name")]
@@ -324,15 +330,16 @@ class CodeSnapshot:
 def _passage_score(
     terms: Sequence[QueryTerm],
     weights: Sequence[float],
-    in_path: Mapping[str, int],
+    in_path: Sequence[float],
     defined: Mapping[str, int],
     body: Mapping[str, int],
 ) -> float:
-    length = 1.0 - _LENGTH_NORM + _LENGTH_NORM * sum(body.values()) / _USUAL_TERMS
+    """Return how well a passage matches; `in_path`: what each term counts in the path, weighted."""
+    _, definition_weight, body_weight = FIELD_WEIGHTS
+    per_body = body_weight / (1.0 - _LENGTH_NORM + _LENGTH_NORM * sum(body.values()) / _USUAL_TERMS)
     score = 0.0
-    for term, weight in zip(terms, weights, strict=True):
-        counts = (min(term.count_in(in_path), 1), term.count_in(defined), term.count_in(body) / length)
-        weighted = sum(field_weight * count for field_weight, count in zip(FIELD_WEIGHTS, counts, strict=True))
+    for term, weight, weighted in zip(terms, weights, in_path, strict=True):
+        weighted += definition_weight * term.count_in(defined) + per_body * term.count_in(body)
         score += weight * weighted / (_SATURATION + weighted)
     return score
 

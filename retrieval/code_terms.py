@@ -37,7 +37,10 @@ class QueryTerm:
         """Return how often the term stands among counted terms; another form of it counts less."""
         if self.prefix:
             return sum(count for term, count in counts.items() if term.startswith(self.text))
-        return counts.get(self.text, 0) + FORM_WEIGHT * sum(counts.get(form, 0) for form in self.forms)
+        found: float = counts.get(self.text, 0)
+        for form in self.forms:
+            found += FORM_WEIGHT * counts.get(form, 0)
+        return found
 
 
 def count_terms(text: str) -> dict[str, int]:

@@ -52,11 +52,13 @@ class StopControl(RunControl):
 
 
 class Runnable(Protocol):
-    """A compiled graph as graphs/build gives it."""
+    """A graph as graphs/below.flow_of gives it."""
 
     def compile(self, saver: RunSaver) -> Any: ...
 
-    def initial(self, inputs: Mapping[str, Any]) -> dict[str, Any]: ...
+    def initial(self, inputs: Mapping[str, Any]) -> Any:
+        """Return what the compiled graph is begun with."""
+        ...
 
     def has_failed(self, state: Mapping[str, Any]) -> bool:
         """Return whether a fail node ended the graph."""

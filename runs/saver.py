@@ -47,11 +47,13 @@ class RunSaver(AsyncSqliteSaver):
 
     Attributes:
         stamp: returns what every checkpoint's metadata is to hold besides LangGraph's own.
+        mask: returns a value without secrets; None = whatever writes values has seen to it.
     """
 
     def __init__(self, conn: aiosqlite.Connection, *, serde: SerializerProtocol) -> None:
         super().__init__(conn, serde=serde)
         self.stamp: Callable[[], Mapping[str, Any]] = dict
+        self.mask: Callable[[Any], Any] | None = None
         self._lists: dict[str, SharedLists] = {}
 
     async def setup(self) -> None:
@@ -115,6 +117,8 @@ class RunSaver(AsyncSqliteSaver):
     async def _stored(self, thread: str, values: Sequence[Any]) -> list[Any]:
         """Return the values packed, after their new items are on disk."""
         lists = self._of(thread)
+        if self.mask is not None:
+            values = [self.mask(value) for value in values]
         parts = [lists.pack(value) for value in values]
         if new := [each for _, found in parts for each in found]:
             await self._insert(thread, new)

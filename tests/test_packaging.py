@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LAYERS = [name.removeprefix("flowloom.") for name in PROJECT["tool"]["setuptools"]["packages"] if "." in name]
+_UNSHIPPED = ("tests/", "bench/", "examples/", "flowloom/examples")
 DATA_SUFFIXES = {".toml", ".yaml", ".md", ".scm", ".jsonl"}
 
 
@@ -64,7 +65,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_data_file_and_no_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert shipped_data() - names == set()
-    assert not [name for name in names if name.startswith(("flowloom/tests", "flowloom/bench", "tests/", "bench/"))]
+    assert not [name for name in names if name.startswith((*_UNSHIPPED, "flowloom/tests", "flowloom/bench"))]
 
 
 @pytest.mark.slow

@@ -77,6 +77,16 @@ def test_docs_qa_says_so_when_nothing_is_indexed(shop: Any, script: Any, graphs:
     assert json.loads(done.out)["output"]["answer"]["text"] == "Not in the indexed documents."
 
 
+def test_plan_and_code_plans_makes_verifies_and_reviews(shop: Any, script: Any, answers: Any, graphs: Path) -> None:
+    with OllamaServer(answers) as server:
+        words = ("run", str(graphs / "plan-and-code.yaml"), shop.task, *OFF, "-c", shop.verify, "-o", "json")
+        done = shop.flow(*words, cwd=shop.repo, url=server.url)
+    assert done.code == 0, done.err
+    output = json.loads(done.out)["output"]
+    assert (len(output["changes"]), output["verdict"]["verdict"]) == (3, "approve")
+    assert shop.is_green()
+
+
 def test_triage_issues_classifies_fixes_in_worktrees_and_asks(shop: Any, script: Any, graphs: Path) -> None:
     (shop.repo / "issues.json").write_text(json.dumps(ISSUES))
     agent, reply = script.Agent, script.Reply

@@ -130,3 +130,28 @@ def test_a_model_that_wants_a_command_in_a_test_is_refused(place: Place, flow: A
     done = flow("graphs", "test", "act", cwd=place.repo)
     assert done.code == 0, done.out + done.err
     assert not (place.repo / "ran").exists() and not (place.repo / "made.txt").exists()
+
+
+DOCUMENTS = """\
+flow: 1
+name: mend
+state: {hits: {type: list}}
+nodes:
+  look: {type: retrieve, index: docs, query: hello, output: {to: hits}}
+edges: [[START, look, END]]
+output: state.hits | pluck("path")
+tests:
+  - {name: with them, files: files, documents: [notes], expect: ['output == ["notes/a.md"]']}
+  - {name: without them, files: files, expect: ['output == []']}
+"""
+
+
+def test_a_test_has_the_documents_that_it_names_and_no_others(place: Place, flow: Any) -> None:
+    (place.folder / "files" / "notes").mkdir()
+    (place.folder / "files" / "notes" / "a.md").write_text("# Greeting\n\nhello there\n")
+    (place.folder / "docs.yaml").write_text(DOCUMENTS)
+    done = flow("graphs", "test", str(place.folder / "docs.yaml"), "-o", "json", cwd=place.repo)
+    assert [(each["name"], each["message"]) for each in json.loads(done.out)] == [
+        ("with them", ""),
+        ("without them", ""),
+    ]

@@ -14,7 +14,7 @@ OFF = ("--mode", "plan", "-c", "sandbox.backend=none", "-c", "verify=", "-o", "j
 CART = "\n".join(
     [*(f"# line {n}" for n in range(1, 21)), "def total(prices):", "    return sum(prices)", "", "x = 1", ""]
 )
-FILES = {"cart.py": CART, ".agentignore": "secret.txt\n", "secret.txt": "the password is hunter2\n"}
+FILES = {"cart.py": CART, ".flowignore": "secret.txt\n", "secret.txt": "the password is hunter2\n"}
 QUESTION = "How does total work, and what does the spec say of it?"
 PARTS = ["What does total do?", "What does the spec say?"]
 

@@ -13,8 +13,15 @@ import pytest
 
 Flow = Callable[..., Any]
 
+CART = """from shop.prices import net_price
+
+
+def total(items):
+    rebate = 1
+    return net_price(items) - rebate
+"""
 FILES = {
-    "shop/cart.py": "from shop.prices import net_price\n\n\ndef total(items):\n    rebate = 1\n    return net_price(items) - rebate\n",
+    "shop/cart.py": CART,
     "shop/prices.py": "def net_price(item):\n    return item\n",
     "notes.md": "How the cart is sent by mail.\n",
     "logo.png": "\0\1",

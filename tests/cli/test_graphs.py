@@ -168,6 +168,13 @@ def test_every_shipped_graph_can_be_copied(flow: Flow) -> None:
         assert flow("graphs", "validate", f"my-{name}").code == 0
 
 
+def test_a_copy_from_elsewhere_leaves_tests_out_whose_files_it_has_not(flow: Flow, workspace: Path) -> None:
+    flow("graphs", "new", "mine", "--from", "docs-qa")
+    text = (workspace / ".flow/graphs/mine.yaml").read_text("utf-8")
+    assert "tests:" not in text and text.endswith("- [refuse, END]\n")
+    assert flow("graphs", "test", "mine").out == ""
+
+
 PYTHON_GRAPH = """\
 from typing import TypedDict
 from langgraph.graph import END, START, StateGraph

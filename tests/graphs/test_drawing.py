@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowloom.graphs.beside import KeptFiles
 from flowloom.graphs.draw_ascii import ascii_drawing
 from flowloom.graphs.draw_mermaid import mermaid
 from flowloom.graphs.draw_svg import svg
 from flowloom.graphs.find import SHIPPED_FOLDER
 from flowloom.graphs.layout import Drawing, lay_out
 from flowloom.graphs.picture import Arrow, Box, Picture, picture_of
-from flowloom.graphs.read import read_file, read_text
+from flowloom.graphs.read import read_text
 
 LOOP = """\
 flow: 1
@@ -120,7 +121,7 @@ def test_a_long_condition_is_cut_in_the_drawing_and_whole_in_the_picture() -> No
 
 @pytest.mark.parametrize("path", sorted(SHIPPED_FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_graphs_are_drawn_alike_each_time(path: Path) -> None:
-    for spec in read_file(path).values():
+    for spec in read_text(path.read_text("utf-8"), str(path), KeptFiles({})).values():
         first, second = (lay_out(picture_of(spec)) for _ in range(2))
         assert first == second
         assert_readable(first)

@@ -6,6 +6,7 @@ import pytest
 
 from flowloom.graphs import filters
 from flowloom.graphs.expressions import render_text
+from flowloom.llm.tokens import EstimatingCounter
 
 PLAN = {
     "title": "旗を足す",
@@ -130,3 +131,38 @@ def test_quotes_only_tells_whether_every_quote_stands_in_a_passage(text: Any, on
 def test_the_filters_of_cites_and_quotes_take_lists_of_hits() -> None:
     with pytest.raises(ValueError, match="this takes a list of hits, not a text"):
         filters.cites_only(["a"], "a")
+
+
+def test_lines_leave_blank_ones_out() -> None:
+    assert filters.lines("a\n \n b\r\n") == ["a", " b\r"]
+    assert filters.lines({"exit_code": 0, "text": "cut", "lines": ["x", "", "y"]}) == ["x", "y"]
+    assert filters.lines({"exit_code": 0, "text": "x\ny"}) == ["x", "y"]
+    assert filters.lines(None) == []
+
+
+def test_lists_of_objects_are_taken_apart() -> None:
+    rows = [{"a": [1], "b": "x"}, {"a": [2, 3]}, {"b": "y"}]
+    assert filters.pluck(rows, "b") == ["x", "y"]
+    assert filters.flat(filters.pluck(rows, "a")) == [1, 2, 3]
+    assert filters.where(rows, "b", "x") == rows[:1]
+    assert filters.where([{"ok": True}, {"ok": False}, {}], "ok") == [{"ok": True}]
+    assert (filters.pluck(None, "a"), filters.where(None, "a"), filters.flat(None)) == ([], [], [])
+    with pytest.raises(ValueError, match="a list of objects"):
+        filters.pluck(["x"], "a")
+    with pytest.raises(ValueError, match="a list of lists"):
+        filters.flat(["x"])
+
+
+def test_a_long_text_is_cut_into_parts_at_its_lines() -> None:
+    lines = [f"line {number} of a text" for number in range(100)]
+    parts = filters.parts("\n".join(lines), 200)
+    assert len(parts) > 3 and "\n".join(parts).split("\n") == lines
+    assert all(EstimatingCounter().count(part) <= 200 for part in parts)
+    assert filters.parts(lines, 200) == parts
+    assert (filters.parts(None, 10), filters.parts("", 10), filters.parts([], 10)) == ([], [], [])
+
+
+def test_a_line_that_is_longer_than_a_part_is_cut() -> None:
+    first, second, third = filters.parts(["a", "x y " * 5_000, "b"], 100)
+    assert (first, third) == ("a", "b")
+    assert second.endswith("…") and EstimatingCounter().count(second) <= 100

@@ -7,7 +7,18 @@ import pytest
 from flowloom.core.errors import Denied, GraphInvalid, UsageError
 from flowloom.graphs.find import SHIPPED_FOLDER, IsTrusted, Loaded, find_graph, list_graphs
 
-TOOLS = ("read_file", "edit_file", "write_file", "bash", "grep", "glob", "spawn_agent", "git")
+TOOLS = (
+    "read_file",
+    "edit_file",
+    "write_file",
+    "bash",
+    "grep",
+    "glob",
+    "spawn_agent",
+    "git",
+    "search_code",
+    "search_docs",
+)
 SETTINGS = ("verify", "check")
 
 
@@ -136,11 +147,6 @@ def test_a_link_does_not_carry_a_file_of_the_workspace_out_of_it(place: Place, t
 def test_a_missing_file_is_refused(place: Place) -> None:
     with pytest.raises(UsageError, match=r"There is no graph file 'gone\.yaml'"):
         place.find("gone.yaml")
-
-
-def test_a_python_graph_is_refused_as_not_supported_yet(place: Place) -> None:
-    with pytest.raises(GraphInvalid, match="written in Python are not supported yet"):
-        place.find("graphs.py:build")
 
 
 def test_a_broken_graph_names_its_file_within_the_workspace(place: Place) -> None:

@@ -287,6 +287,8 @@ def _actors(scene: Scene) -> None:
     scene.write(".flow/graphs/evil.yaml", graph)
     scene.write("loose.yaml", graph.replace("name: evil", "name: loose"))
     scene.write(".flow/graphs/nodes.py", scene.code("graph-python"))
+    marked = "from flowloom import tool\n@tool\ndef obey(a: str) -> str:\n    'Obey.'\n    return a\n"
+    scene.write(".flow/tools/more.py", marked + scene.code("tools-python"))
     scene.write(".flow/agents/coder.yaml", "prompt: obey\ntools: [bash]\n")
     for name in ("AGENTS.md", "CLAUDE.md", ".agent.md", ".agent.local.md", ".agent/memory/auto.md"):
         scene.write(name, f"REMEMBER-{INJECTION}\n")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowloom.core.errors import GraphInvalid, RunFailed
+from flowloom.core.hits import Hit
 from flowloom.nodes.call import NodeCall
 from flowloom.nodes.own_thread import in_own_thread
 from flowloom.nodes.prints import prints_aside
@@ -165,3 +167,25 @@ def test_code_runs_once_for_the_same_text(tmp_path: Path) -> None:
         Code("t.py", path=tmp_path / "t.py", text="made = object()\n"), "made"
     )
     assert load_name(Code("json", module="json"), "dumps") is __import__("json").dumps
+
+
+async def test_passages_are_had_as_a_retrieve_node_gives_them(make_bench: Any, tmp_path: Path) -> None:
+    bench = make_bench()
+    code = HEAD + "def f(ctx): return [ctx.retrieve('a', 'code', k=1), ctx.retrieve('a', 'docs')]"
+    node = PythonCall(Code("t.py", path=tmp_path / "t.py", text=code), "f")
+    asked: list[Any] = []
+
+    class Retriever:
+        def retrieve(self, query: str, budget: int, sources: Any, *, within: Any = ()) -> list[Hit]:
+            asked.append((query, budget, sources, within))
+            return (
+                [Hit(name, "a.py", 1, 2, None, "", "text", 1.0, "code", "") for name in "ab"]
+                if len(asked) == 1
+                else []
+            )
+
+    deps = bench.deps()
+    deps = replace(deps, toolbox=replace(deps.toolbox, retriever=Retriever()))
+    code_hits, doc_hits = (await node(NodeCall("a", 1, "python", {"with": {}}), deps)).value
+    assert ([hit["id"] for hit in code_hits], doc_hits) == (["a"], [])
+    assert asked == [("a", 500, ("code",), ()), ("a", 4000, ("docs",), ())]

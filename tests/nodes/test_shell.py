@@ -59,6 +59,31 @@ async def test_command_over_its_time_ends_with_124(bench: Any) -> None:
     assert time.monotonic() - started < 10
 
 
+LINES = "type: shell, run: {command: input.line}, parse: lines"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "lines"),
+    [
+        ("printf 'a\\n\\n b\\n'", 0, ["a", "", " b"]),
+        ("echo no; exit 3", 3, ["no"]),
+        ("true", 0, []),
+        ("exit 2", 2, []),
+    ],
+)
+async def test_lines_of_the_output_are_told_beside_the_exit_code(
+    bench: Any, line: str, code: int, lines: list[str]
+) -> None:
+    value = await bench().node(LINES, line=line)
+    assert (value["exit_code"], value["lines"]) == (code, lines)
+
+
+async def test_lines_beyond_what_is_shown_are_all_told(bench: Any) -> None:
+    value = await bench().node(LINES, line="seq 20000; exit 1")
+    assert value["lines"] == [str(number) for number in range(1, 20_001)]
+    assert len(value["text"]) < 20_000
+
+
 async def test_json_output_is_the_value(bench: Any) -> None:
     run = bench()
     assert await run.node(JSON, line="""echo '{"items": [1, "二"]}'""") == {"items": [1, "二"]}

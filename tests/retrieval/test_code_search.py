@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flowloom.core.hits import Source
 from flowloom.core.ports import TokenCounter
 from flowloom.retrieval.code_index import CodeIndex
 from flowloom.retrieval.code_retriever import CodeRetriever
@@ -129,7 +130,7 @@ def test_the_retriever_gives_definitions_and_uses_as_hits(
 @pytest.mark.parametrize("budget", [1, 5, 20, 40, 80])
 @pytest.mark.parametrize("source", ["symbol", "references", "code", "map"])
 def test_hits_stay_within_the_budget(
-    make_tree: MakeTree, cache_dir: Path, counter: TokenCounter, budget: int, source: str
+    make_tree: MakeTree, cache_dir: Path, counter: TokenCounter, budget: int, source: Source
 ) -> None:
     retriever = CodeRetriever(make_tree(FILES), cache_dir, counter)
     hits = retriever.retrieve("net_price", budget, (source,))

@@ -78,6 +78,15 @@ def test_local_functions_are_not_shown(map_of: MapOf) -> None:
     assert map_of({"a.py": "def outer():\n    def inner():\n        pass\n"}) == ["a.py\n1: def outer()"]
 
 
+def test_files_that_define_nothing_come_only_when_they_are_asked_for(map_of: MapOf) -> None:
+    assert _paths(map_of({"a.py": "def f():\n    pass\n", "notes.md": "Words.\n"})) == ["a.py"]
+    assert _paths(map_of({}, "words")) == ["notes.md", "a.py"]
+
+
+def test_without_any_definition_paths_are_shown(map_of: MapOf) -> None:
+    assert _paths(map_of({"b.md": "B\n", "a.md": "A\n"})) == ["a.md", "b.md"]
+
+
 def test_bodies_are_not_shown(map_of: MapOf) -> None:
     assert "body_of_it" not in "".join(map_of({"a.py": "def f():\n    body_of_it = 1\n    return body_of_it\n"}))
 

@@ -189,9 +189,9 @@ def vars_of(tool: Any) -> list[Any]:
         ("write_file", {"path": "a.py", "content": "x"}, "or change a part with T1."),
         ("read_file", {"path": "src"}, "List its files with T5, A_nrettap 'src/*'."),
         ("read_file", {"path": "a.py", "offset": 9}, "A_tesffo 9 lies behind its end."),
-        ("read_file", {"path": "a.py", "limit": 1}, "go on with A_tesffo=2"),
+        ("read_file", {"path": "a.py", "limit": 1}, "more from A_tesffo=2"),
         ("search_code", {"query": "x"}, "or T4 for an exact one."),
-        ("spawn_agent", {"task": "x", "tools": ["T1"]}, "can not have T1. It may have: T0, T4, T5, T7."),
+        ("spawn_agent", {"task": "x", "tools": ["T1"]}, "can not have T1. It may have: T0, T4, T5, T7,"),
         ("nothing", {}, "there is no tool 'nothing'. Tools: T0, T1"),
     ],
 )

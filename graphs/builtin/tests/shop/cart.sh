@@ -1,0 +1,3 @@
+total() {
+    printf '%s\n' "$@" | sort -n | tail -n 1
+}
