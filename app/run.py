@@ -49,7 +49,7 @@ from .secrets import keep_mask, kept_mask, make_mask, masked_answer, state_mask
 from .sink import StoreSink
 from .spending import RUN_LIMITS, require_prices, run_limits
 from .titles import FirstAnswer, titled
-from .verify import keep_verify, kept_verify, verify_command
+from .verify import keep_verify, kept_verify, needs_verify, verify_command
 
 if TYPE_CHECKING:
     from ..runs.runner import Outcome
@@ -127,7 +127,7 @@ async def start_run(
         ) as pool:
             require_prices(settings.models, options, pool.names.values())
             # After the connection: nobody is asked for a run that cannot begin.
-            verify = verify_command(context, surface, options["mode"])
+            verify = verify_command(context, surface, options["mode"]) if needs_verify(loaded.nodes) else None
             options["verify"] = secrets.mask_data(verify)
             with store.change():
                 keep_verify(store.blobs_folder(run_id), verify, options["verify"])
@@ -380,8 +380,8 @@ def _preflight(context: AppContext, surface: Surface) -> Preflight:
 
 def exact_tags(loaded: Loaded) -> tuple[str, ...]:
     """Return the model tags that nodes of the graphs name themselves, roles left out."""
-    nodes = [node for spec in (loaded.spec, *loaded.library.values()) for node in spec.nodes.values()]
-    return tuple(dict.fromkeys(node.model for node in nodes if node.model and node.model not in ROLES))
+    models = (node.model for node in loaded.nodes)
+    return tuple(dict.fromkeys(model for model in models if model and model not in ROLES))
 
 
 def _answer_first(

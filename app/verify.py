@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..configs.answers import set_verify
@@ -11,11 +12,19 @@ from ..configs.detect import detect_verify
 from ..configs.dirs import make_private, replace_private
 from ..core.errors import FlowError
 from ..core.questions import Question
+from ..graphs.spec import NodeSpec
 from .context import AppContext, Surface
 
 Command = str | list[str] | None
 
 _KEPT = "verify.json"
+_CHANGES_NOTHING = frozenset({"llm", "retrieve", "set", "human", "fail", "graph"})
+"""Types of nodes that only answer, search or ask; those of a graph that a node runs are looked at as well."""
+
+
+def needs_verify(nodes: Iterable[NodeSpec]) -> bool:
+    """Return whether a graph of these nodes can change anything that would be verified."""
+    return any(node.type not in _CHANGES_NOTHING for node in nodes)
 
 
 def verify_command(context: AppContext, surface: Surface, mode: str) -> Command:

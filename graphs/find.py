@@ -17,7 +17,7 @@ from .beside import FilesOnDisk, NotBeside
 from .faults import Fault, Position, invalid, listed, near
 from .python_graph import read_python_graph, split_ref
 from .read import file_data, read_data
-from .spec import GraphSpec
+from .spec import GraphSpec, NodeSpec
 from .tree import MAX_BYTES
 from .validate import require_valid
 
@@ -41,6 +41,11 @@ class Loaded:
     spec: GraphSpec
     library: dict[str, GraphSpec]
     file: Path | None = None
+
+    @property
+    def nodes(self) -> list[NodeSpec]:
+        """The nodes of the graph and of every graph below it."""
+        return [node for spec in (self.spec, *self.library.values()) for node in spec.nodes.values()]
 
 
 @dataclass(frozen=True, slots=True)
