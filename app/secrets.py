@@ -126,7 +126,13 @@ def masked_answer(answer: Answer | None, mask: SecretMask) -> Answer | None:
     """Return a person's answer as it may be stored and shown to a model."""
     if answer is None:
         return None
-    return replace(answer, reason=mask.mask(answer.reason), value=mask.mask_data(answer.value))
+    return replace(
+        answer,
+        # Where any text is an answer, it stands in place of a choice.
+        choice=mask.mask(answer.choice),
+        reason=mask.mask(answer.reason),
+        value=mask.mask_data(answer.value),
+    )
 
 
 class MaskedRetriever:

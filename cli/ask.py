@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import typer
 
 from ..core.errors import UsageError
 from .context import CliOptions, app_context
+
+if TYPE_CHECKING:
+    from ..app.context import Surface
+    from ..runs.runner import Outcome
 
 
 def ask(
@@ -41,4 +48,9 @@ def ask(
     context = app_context(options, {**read_models(model or []), **flags})
     require_documents(context, sources or [])
     request = RunRequest("docs-qa", inputs={"question": question, "sources": list(sources or [])})
-    return drive(options, context, lambda surface: start_run(context, request, surface))
+
+    async def asked(surface: Surface) -> Outcome:
+        # What others change meanwhile is none of its business.
+        return replace(await start_run(context, request, surface), diff="")
+
+    return drive(options, context, asked)

@@ -147,8 +147,8 @@ def _known(
     spec: GraphSpec, node: NodeSpec, inputs: dict[str, Any], left_open: Collection[str], facts: Facts
 ) -> _Known:
     unknown: set[Path] = {("run",), *(("input", name) for name in left_open)}
-    # Before the first node of a graph nothing has been written.
-    if node.name != spec.entry:
+    # Before the first node of a graph nothing has been written. What stands in the state of one in Python is its own.
+    if node.name != spec.entry or spec.code:
         unknown.add(("state",))
     return _Known(facts.names(inputs, state_values(spec, {})), frozenset(unknown))
 

@@ -38,7 +38,7 @@ def _read_test(reading: Reading, tree: Tree, path: Path) -> GraphTest:
         replay=_file(one, "replay"),
         answers=dict(_answers(one)),
         files=_file(one, "files"),
-        documents=tuple(one.words("documents") if "documents" in one else ()),
+        documents=one.words("documents") or (),
         settings=_settings(one),
         mode=one.one_of("mode", TEST_KEYS["mode"].options, "auto-edit"),
         exit=one.count("exit", least=0) or 0,

@@ -187,6 +187,7 @@ def test_a_document_that_changed_meanwhile_is_shown_as_stale(asking: Asking) -> 
 
     done = asking.ask(QUESTION, fee, on_rewrite=change)
     assert "[1] docs/expenses.md:3-7 (経費 > 出張)  [changed since it was read]\n" in done.out
+    assert "Changed files" not in done.out
 
 
 def test_what_is_not_found_is_looked_for_twice_then_refused_with_the_nearest(asking: Asking) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 from flowloom.core.errors import Denied, GraphInvalid
-from flowloom.graphs.beside import KeptFiles, NotBeside, key_of
+from flowloom.graphs.beside import MODULE, FilesOnDisk, KeptFiles, NotBeside, key_of
 from flowloom.graphs.difference import differences
 from flowloom.graphs.find import SHIPPED_AGENTS, IsTrusted, Loaded, find_graph
 from flowloom.graphs.fingerprint import fingerprint
@@ -254,3 +257,25 @@ def test_faults_of_files_are_told_beside_those_of_the_form(place: Place) -> None
         ".flow/graphs/g.yaml:8:30",
         ".flow/graphs/x.md:1:1",
     ]
+
+
+def test_a_module_of_an_editable_install_is_found_by_its_finder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "src" / "mine.py"
+    path.parent.mkdir()
+    path.write_text("raise SystemExit('it was imported')\n")
+
+    class Finder:
+        def find_spec(self, name: str, where: object = None, target: object = None) -> ModuleSpec | None:
+            return spec_from_file_location(name, path) if name == "mine_here" else None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder()])
+    files = FilesOnDisk((tmp_path, "file"), [], open=opened, open_module=lambda each: opened(each, "file"))
+    assert files.read(f"{MODULE}mine_here").path == path
+    with pytest.raises(NotBeside, match="no module 'mine_there' is installed here"):
+        files.read(f"{MODULE}mine_there")
+
+
+def opened(path: Path, origin: str) -> tuple[str, str]:
+    return str(path), path.read_text("utf-8")

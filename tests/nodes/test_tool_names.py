@@ -30,7 +30,7 @@ async def test_the_model_reads_and_calls_the_tools_by_its_names_and_ours_are_kep
     assert run.read("a.py") == "x = 2\n"
     first, second = map(bare, run.server.requests)
     assert first["tools"] == ["read", "edit", "write_file", "bash", "grep", "glob", "task"]
-    assert "Delegate a long search to task." in first["messages"][1]["content"]
+    assert "Delegate a long search to\ntask." in first["messages"][1]["content"]
     # The conversation goes on from the bytes it began with, the model's own call as it made it.
     assert second["messages"][:2] == first["messages"]
     assert second["messages"][2]["tool_calls"] == [{"function": {"name": "edit", "arguments": EDIT}}]
