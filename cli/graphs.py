@@ -144,7 +144,9 @@ def schema(
 @app.command("test")
 def test(
     ctx: typer.Context,
-    graphs: list[str] = typer.Argument(None, metavar="[GRAPH]...", help="Names or files; else all of yours that have tests."),
+    graphs: list[str] = typer.Argument(
+        None, metavar="[GRAPH]...", help="Names or files; else all of yours that have tests."
+    ),
     only: str = typer.Option("", "-k", metavar="TEXT", help="Only tests whose name holds this text."),
 ) -> int:
     """Run the tests that stand in graph files, against recorded answers and without a model: one line a test.
