@@ -44,7 +44,7 @@ class TookTooLong(RunFailed):
 
 
 class NodePaused(FlowError):
-    """A node failed whose graph asks for a pause then: the run waits until a person resumes it, and tries it again."""
+    """A node failed whose graph asks for a pause then: the run waits until a person resumes it, and tries again."""
 
     exit_code = 4
 
