@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAYERS := core configs llm retrieval tools context nodes graphs runs app cli
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-fast test-engine chaos lint types bench bench-faults bench-edits bench-code bench-docs bench-repos format clean
+.PHONY: demo test test-fast test-long test-engine chaos lint types bench bench-faults bench-edits bench-code bench-docs bench-repos format clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,10 +22,14 @@ demo: $(VENV)/.base
 	$(BIN)/flow demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not chaos"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not chaos and not long"
+
+# Whole runs that take long, again and again: killed at every step, or with a hostile repository around every command.
+test-long: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "long and not chaos"
 
 test-fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow and not weights and not chaos"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow and not weights and not chaos and not long"
 
 # Our client against llama-server itself, and our rules of roles against the models' own chat templates. The source of
 # both comes with the PyPI package llama-cpp-python; building the server takes a quarter to half an hour of two cores,

@@ -17,6 +17,8 @@ import pytest
 from flowloom.llm.answers import Answer, ChatRequest, Reply
 from flowloom.llm.ollama_server import OllamaServer
 
+pytestmark = pytest.mark.long
+
 IN_ENV_FILE = "Zk3-qWm8canary"
 IN_SOURCE = "ghp_" + "c4N4ryS0ur" * 4
 IN_KEY = "MIIEvCanary0ADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us"

@@ -14,6 +14,8 @@ from flowloom.llm.answers import Answer, Answers, ChatRequest, Fault, Reply
 from flowloom.llm.ollama_server import OllamaServer, scripted
 from flowloom.llm.openai_server import OpenAIServer
 
+pytestmark = pytest.mark.long
+
 MODELS = ("devstral:24b", "llama3.3:70b")
 FALLBACK = ("-c", 'models.fallback=["llama3.3:70b"]')
 NO_MEMORY = Fault("http", text="model requires more system memory (40 GiB) than is available (8 GiB)")

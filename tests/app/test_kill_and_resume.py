@@ -75,6 +75,7 @@ def undisturbed(shop: Any, answers: Answers) -> tuple[dict[str, bytes], Counter[
     return result, calls, count
 
 
+@pytest.mark.long
 def test_killed_at_ten_superstep_borders_it_resumes_without_repeating_a_finished_step(
     shop: Any, answers: Answers, undisturbed: tuple[dict[str, bytes], Counter[str], int]
 ) -> None:

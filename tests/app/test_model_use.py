@@ -12,6 +12,8 @@ from flowloom.llm.answers import Answers, Reply
 from flowloom.llm.ollama_server import OllamaServer
 from flowloom.llm.openai_server import OpenAIServer
 
+pytestmark = pytest.mark.long
+
 GRAPH = """flow: 1
 name: two
 output: state.said

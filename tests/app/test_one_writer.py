@@ -19,7 +19,7 @@ from flowloom.llm.answers import Answer, Answers, ChatRequest
 from flowloom.llm.ollama_server import OllamaServer
 from flowloom.runs.store import RunStore
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 class Hold:

@@ -17,7 +17,7 @@ import pytest
 from flowloom.llm.answers import Answers
 from flowloom.llm.ollama_server import OllamaServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 # Ends its own process at a border around the first new reply: LangGraph has not been told of it.
 KILL_AT_REPLY = """

@@ -14,7 +14,7 @@ import pytest
 
 from flowloom.llm.ollama_server import OllamaServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 TEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "networkx/utils/tests/test_misc.py"]
 TASK = "networkx.utils.pairwise(..., cyclic=True) forgets the pair that closes the circle: test_pairwise fails."

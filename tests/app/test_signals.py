@@ -16,7 +16,7 @@ import pytest
 
 from flowloom.llm.ollama_server import Fault, OllamaServer, Reply, scripted
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 GRAPH = """flow: 1
 name: two

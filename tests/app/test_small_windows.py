@@ -19,7 +19,7 @@ from flowloom.bench.tokens import canonical, common_front, count_tokens
 from flowloom.llm.answers import Answer, Call, ChatRequest, Fault, Reply
 from flowloom.llm.ollama_server import OllamaServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 ASKED = "Write down in at most"
 TASK = "Every module gets its rate from the table of rates, step by step."

@@ -189,6 +189,7 @@ def faults(new: Callable[[str], Branching], count: int) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_nothing_that_told_its_end_runs_again_after_a_kill_inside_branches(new: Callable[[str], Branching]) -> None:
     assert faults(new, 4) == []
 

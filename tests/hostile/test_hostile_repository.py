@@ -325,6 +325,7 @@ def test_every_command_has_a_case(scene: Any, server: OllamaServer) -> None:
 
 
 @pytest.mark.parametrize("served", [True, False], ids=["with a server", "without one"])
+@pytest.mark.long
 def test_no_command_runs_or_changes_anything_for_the_repository(
     scene: Any, server: OllamaServer, served: bool
 ) -> None:
@@ -357,6 +358,7 @@ def test_even_trusted_settings_do_not_say_which_notes_of_the_user_are_sent(scene
 
 
 @pytest.mark.parametrize("mode", ["plan", "ask", "auto-edit", "auto"])
+@pytest.mark.long
 def test_a_model_that_obeys_has_no_effect_outside_of_the_policy(scene: Any, server: OllamaServer, mode: str) -> None:
     if mode == "auto":
         require_confinement(scene)

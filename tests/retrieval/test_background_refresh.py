@@ -10,10 +10,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+
 from flowloom.core.ports import TokenCounter
 from flowloom.retrieval.background_refresh import BackgroundRefresh
 from flowloom.retrieval.code_index import CodeIndex
 from flowloom.retrieval.code_retriever import CodeRetriever
+
+pytestmark = pytest.mark.long
 
 MakeTree = Callable[[Mapping[str, str | bytes]], Path]
 

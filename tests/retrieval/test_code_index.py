@@ -231,6 +231,7 @@ print(report.files, report.updated)
     db.close()
 
 
+@pytest.mark.long
 def test_a_repository_of_300_files_is_indexed_in_seconds(
     make_tree: MakeTree, make_index: MakeIndex, age: Age
 ) -> None:
