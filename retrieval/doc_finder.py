@@ -136,7 +136,7 @@ class DocFinder:
             # What does not fit is dropped afterwards, so more of them are asked for.
             wanted = limit * _WIDER if fits is not None else limit
             nearest = scope.nearest(query, wanted) if scope.nearest is not None else []
-            with scope.store.connect() as db, transaction(db, "DEFERRED"):
+            with scope.store.connect_again() as db, transaction(db, "DEFERRED"):
                 search = DocSearch(db, fits)
                 lexical.append(search.by_words(query, limit))
                 if len(scopes) > 1:

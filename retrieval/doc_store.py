@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from ..configs.dirs import create_private, make_private
 from ..core.errors import ConfigError, FlowError
@@ -53,11 +55,20 @@ def user_file(data_dir: Path) -> Path:
     return data_dir / "docs" / "user.sqlite3"
 
 
+class _Kept(NamedTuple):
+    """A connection that waits for its next use. `file`: which file it has open."""
+
+    db: sqlite3.Connection
+    file: tuple[int, int] | None
+
+
 class DocumentStore:
-    """One file. Threads and processes may share it: every use opens it anew; a reader never waits for a writer."""
+    """One file. Threads and processes may share it: each use has a connection of its own, and no reader waits."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._mutex = threading.Lock()
+        self._kept: _Kept | None = None
 
     @property
     def vectors(self) -> Path:
@@ -87,21 +98,64 @@ class DocumentStore:
             FlowError: the file cannot be used; what was done in an open transaction is undone.
             ConfigError: it cannot be made, or a newer version wrote it.
         """
+        db = self._open()
         try:
-            if not self.path.exists():
-                make_private(self.path.parent)
-                create_private(self.path)
-            db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        except (OSError, sqlite3.Error) as err:
-            raise self._refusal(err) from err
-        try:
-            _prepare(db)
-            self._ensure_schema(db)
             yield db
         except sqlite3.DatabaseError as err:
             raise self._refusal(err) from err
         finally:
             db.close()
+
+    @contextmanager
+    def connect_again(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection as `connect` does, the one of the time before while its file is still there.
+
+        Opening one takes as long as a search of a thousand passages. After a fault it is not kept.
+        """
+        with self._mutex:
+            kept, self._kept = self._kept, None
+        if kept is not None and kept.file != self._file():
+            kept.db.close()
+            kept = None
+        held = kept or _Kept(self._open(), self._file())
+        try:
+            yield held.db
+        except BaseException as err:
+            held.db.close()
+            if isinstance(err, sqlite3.DatabaseError):
+                raise self._refusal(err) from err
+            raise
+        with self._mutex:
+            spare, self._kept = self._kept, held
+        if spare is not None:  # another thread was done first
+            spare.db.close()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            if not self.path.exists():
+                make_private(self.path.parent)
+                create_private(self.path)
+            # One thread at a time uses it, not always the one that opened it.
+            db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as err:
+            raise self._refusal(err) from err
+        try:
+            _prepare(db)
+            self._ensure_schema(db)
+        except BaseException as err:
+            db.close()
+            if isinstance(err, sqlite3.DatabaseError):
+                raise self._refusal(err) from err
+            raise
+        return db
+
+    def _file(self) -> tuple[int, int] | None:
+        """Return what tells the file apart from another one at its place; None = there is none."""
+        try:
+            info = self.path.stat()
+        except OSError:
+            return None
+        return info.st_dev, info.st_ino
 
     def _ensure_schema(self, db: sqlite3.Connection) -> None:
         if _read_version(db) == SCHEMA_VERSION:

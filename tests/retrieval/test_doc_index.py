@@ -18,6 +18,7 @@ from flowloom.core.errors import ConfigError, FlowError, UsageError
 from flowloom.retrieval.doc_finder import DocFinder, Scope
 from flowloom.retrieval.doc_index import DocumentIndex
 from flowloom.retrieval.doc_sources import default_name, source_pattern
+from flowloom.retrieval.doc_store import DocumentStore
 
 MakeTree = Callable[[Mapping[str, str | bytes]], Path]
 Age = Callable[[Path], None]
@@ -399,3 +400,19 @@ def test_a_kill_while_indexing_loses_and_doubles_nothing(
         found(fresh, f"fact{at}") for at in range(0, 40, 7)
     ]
     assert is_sound(index)
+
+
+def test_a_search_sees_the_file_that_took_the_place_of_the_one_it_had_open(tmp_path: Path) -> None:
+    store = DocumentStore(tmp_path / "docs.sqlite3")
+    with store.connect_again() as db:
+        db.execute("INSERT INTO collections VALUES (1, 'old', 0)")
+    with store.connect_again() as again:
+        assert again is db
+    other = DocumentStore(tmp_path / "other.sqlite3")
+    with other.connect() as made:
+        made.execute("INSERT INTO collections VALUES (1, 'new', 0)")
+    for name in ("docs.sqlite3", "docs.sqlite3-wal", "docs.sqlite3-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    os.replace(other.path, store.path)
+    with store.connect_again() as db:
+        assert db.execute("SELECT name FROM collections").fetchall() == [("new",)]
