@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from .code_snapshot import CodeSnapshot, Kept
-from .code_store import CodeStore, is_corrupt, read_meta, refusal, transaction
+from .code_store import CodeStore, read_meta
 from .code_update import IndexUpdate, OnIndexed, is_doubtful, read_known
 from .files import MAX_FILE_BYTES, MAX_FILES, Listing, Skipped, list_files
 from .parse_pool import ParsePool, shared_pool
+from .sqlite_file import is_corrupt, refusal, transaction
 
 T = TypeVar("T")
 

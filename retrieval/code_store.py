@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..configs.dirs import create_private
-from ..core.errors import ConfigError, FlowError
+from ..core.errors import ConfigError
 from .grammars import extractor_id
+from .sqlite_file import BUSY_TIMEOUT_S, is_locked, read_version, transaction, use_wal
 
 SCHEMA_VERSION = 3
-_BUSY_TIMEOUT_S = 60.0
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('generation', 0), ('complete', 1), ('resolved', 1);
@@ -43,7 +42,6 @@ CREATE TABLE postings (
   term TEXT NOT NULL, segment INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (term, segment)) WITHOUT ROWID;
 CREATE TABLE edges (file_id INTEGER PRIMARY KEY, targets BLOB NOT NULL);
 """
-_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def index_path(workspace: Path, cache_dir: Path) -> Path:
@@ -86,9 +84,9 @@ class CodeStore:
             ConfigError: the file cannot be opened.
         """
         self._create(self.path)
-        db = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
-            _use_wal(db)
+            use_wal(db)
             db.execute("PRAGMA synchronous = NORMAL")
             self._ensure_schema(db)
             yield db
@@ -121,9 +119,9 @@ class CodeStore:
         """Make the index a copy of another one, when that is there and of the same version; return whether."""
         if not other.is_file():
             return False
-        source = sqlite3.connect(f"file:{other}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        source = sqlite3.connect(f"file:{other}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            if _read_version(source) != self._version:
+            if read_version(source) != self._version:
                 return False
             source.backup(db)
             return True
@@ -142,10 +140,10 @@ class CodeStore:
             ) from err
 
     def _ensure_schema(self, db: sqlite3.Connection) -> None:
-        if _read_version(db) == self._version:
+        if read_version(db) == self._version:
             return
         with transaction(db, "IMMEDIATE"):
-            if _read_version(db) == self._version:
+            if read_version(db) == self._version:
                 return  # another process was first
             # A full-text table of an older version takes its shadow tables with it, so these go first.
             for condition in ("sql LIKE 'CREATE VIRTUAL%'", "name NOT LIKE 'sqlite_%'"):
@@ -170,19 +168,6 @@ class CodeStore:
         return [f"{self.path}{suffix}" for suffix in ("", "-wal", "-shm")]
 
 
-@contextmanager
-def transaction(db: sqlite3.Connection, kind: str) -> Iterator[None]:
-    """Run the block in one transaction, DEFERRED for a steady view or IMMEDIATE to write; undone when it raises."""
-    db.execute(f"BEGIN {kind}")
-    try:
-        yield
-    except BaseException:
-        if db.in_transaction:  # SQLite itself rolls back when the disk is full
-            db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
-
-
 def read_meta(db: sqlite3.Connection, key: str) -> int:
     """Return "generation", which grows with every change, or whether the index is "complete" or "resolved"."""
     return int(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
@@ -190,36 +175,3 @@ def read_meta(db: sqlite3.Connection, key: str) -> int:
 
 def write_meta(db: sqlite3.Connection, **values: int) -> None:
     db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(value, key) for key, value in values.items()])
-
-
-def is_corrupt(err: sqlite3.DatabaseError) -> bool:
-    """Tell whether the error means that the file's content is broken, so that only a new one helps."""
-    return getattr(err, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
-
-
-def is_locked(err: sqlite3.DatabaseError) -> bool:
-    return getattr(err, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def refusal(path: Path, err: sqlite3.DatabaseError) -> FlowError:
-    """Return the error a person reads for a fault of the file that is not mended by a new one (disk full, ...)."""
-    return FlowError(
-        f"the code index {str(path)!r} cannot be used: {err}.",
-        hint="Check the disk's free space and the file's permissions; deleting the file is safe.",
-    )
-
-
-def _read_version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging once. The switch ignores the busy timeout, so a loser of the race tries again."""
-    deadline = time.monotonic() + _BUSY_TIMEOUT_S
-    while db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as err:
-            if not is_locked(err) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)

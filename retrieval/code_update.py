@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from .code_file import CodeFile
-from .code_store import read_meta, transaction, write_meta
+from .code_store import read_meta, write_meta
 from .code_writes import (
     drop_stale_texts,
     files_to_resolve,
@@ -25,6 +25,7 @@ from .files import FileStat, Listing, Skipped, read_text
 from .languages import language_of
 from .parse_pool import ParsePool, ParseTask
 from .postings import PostingWriter, merge_segments
+from .sqlite_file import transaction
 
 OnIndexed = Callable[[int, int], None]
 """Told how many files are done, and of how many; first with 0."""

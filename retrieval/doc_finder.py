@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from ..configs.project_files import read_project_file
 from ..core.hits import Hit, path_fits
-from .code_store import transaction
 from .doc_denied import DeniedPaths, still_there
 from .doc_search import DocPassage, DocSearch, WordFacts, merge_by_words
 from .doc_store import DocumentStore
 from .fusion import fuse_ranks
+from .sqlite_file import transaction
 
 _CANDIDATES = 50
 """Of each ranking that is fused with another one."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import FlowError, UsageError
-from .code_store import transaction
 from .doc_reading import DocumentReader
 from .doc_store import DocumentStore
 from .doc_sync import (
@@ -26,6 +25,7 @@ from .doc_sync import (
     sync_collection,
     touch,
 )
+from .sqlite_file import transaction
 
 MAX_NAME = 80
 _BATCH = 500

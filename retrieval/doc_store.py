@@ -6,7 +6,6 @@ import hashlib
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import NamedTuple
 
 from ..configs.dirs import create_private, make_private
 from ..core.errors import ConfigError, FlowError
-from .code_store import is_locked, transaction
+from .sqlite_file import BUSY_TIMEOUT_S, read_version, transaction, use_wal
 from .tokenise import FTS5_TOKENIZER
 
 SCHEMA_VERSION = 1
 READER_VERSION = 1
 """Raised when readers, passages or words change: the next sync reads every document anew."""
-BUSY_TIMEOUT_S = 60.0
 _SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('generation', 0);
@@ -158,10 +156,10 @@ class DocumentStore:
         return info.st_dev, info.st_ino
 
     def _ensure_schema(self, db: sqlite3.Connection) -> None:
-        if _read_version(db) == SCHEMA_VERSION:
+        if read_version(db) == SCHEMA_VERSION:
             return
         with transaction(db, "IMMEDIATE"):
-            version = _read_version(db)
+            version = read_version(db)
             if version > SCHEMA_VERSION:
                 raise ConfigError(
                     f"the documents in {str(self.path)!r} were stored by a newer flow.", hint="Update this one."
@@ -179,19 +177,7 @@ class DocumentStore:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    """Set up a connection. The switch to write-ahead logging ignores the busy timeout: a loser tries again."""
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    while db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as err:
-            if not is_locked(err) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+    use_wal(db)
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA secure_delete = ON")  # deleted text is overwritten, not only forgotten
-
-
-def _read_version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])

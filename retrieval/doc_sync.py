@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..configs.project_files import read_project_file
-from .code_store import transaction
 from .doc_blocks import Reading, Unreadable
 from .doc_chunks import DocChunk, cut_document
 from .doc_formats import format_named
 from .doc_reading import DocumentReader
 from .doc_sources import FoundDocument, find_documents
 from .doc_store import READER_VERSION
+from .sqlite_file import transaction
 from .tokenise import prose_index_text
 
 # A file written this shortly before it was read may change again without a new time stamp: it is hashed once more.

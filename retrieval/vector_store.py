@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..configs.dirs import create_private
-from .code_store import is_corrupt, refusal, transaction
+from .sqlite_file import BUSY_TIMEOUT_S, is_corrupt, refusal, transaction, use_wal
 
 _SELECT_BATCH = 500
 _SCHEMA = (
@@ -46,7 +46,7 @@ class VectorStore:
                 db.execute("SELECT count(*) FROM vectors").fetchone()
         except sqlite3.DatabaseError as err:
             if not is_corrupt(err):
-                raise refusal(self.path, err) from err
+                raise refusal(self.path, err, "store of vectors") from err
             for suffix in ("", "-wal", "-shm"):
                 with suppress(FileNotFoundError):
                     os.unlink(f"{self.path}{suffix}")
@@ -110,9 +110,9 @@ class VectorStore:
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         create_private(self.path)
-        db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            use_wal(db)
             db.execute("PRAGMA synchronous = NORMAL")
             for statement in _SCHEMA:
                 db.execute(statement)
