@@ -97,7 +97,7 @@ def test_first_signal_lets_the_running_command_end(
 
 def test_second_signal_ends_the_command_with_its_group(start: Start, repo: Path) -> None:
     process = start("sleep 301.17 & sleep 301.17")
-    assert sleepers("301.17")
+    until(lambda: len(sleepers("301.17")) == 2)
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     began = time.monotonic()
@@ -110,7 +110,7 @@ def test_second_signal_ends_the_command_with_its_group(start: Start, repo: Path)
 
 def test_sigterm_waits_ten_seconds_for_a_command_and_no_longer(start: Start, repo: Path) -> None:
     process = start("sleep 302.17")
-    assert sleepers("302.17")
+    until(lambda: bool(sleepers("302.17")))
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(40) == 130
