@@ -41,6 +41,8 @@ def isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     home = tmp_path_factory.mktemp("home")
     for name in [name for name in os.environ if name.startswith(("FLOW_", "OLLAMA_", "LANGSMITH_", "LANGCHAIN_"))]:
         monkeypatch.delenv(name)
+    # Or each process that a test starts would compile the whole package anew.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("FLOW_HOME", str(home / "flow"))
     for name, value in _GIT_ENV.items():
