@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from . import edits, engine, growth, requests, retrieval, sandbox, shell, snapshots, startup, turns
+from .machine import at_this_speed
 from .rows import Row, table
 
 BENCHES: Mapping[str, Callable[[], list[Row]]] = {
@@ -33,7 +34,7 @@ def main(names: Sequence[str]) -> int:
     rows: list[Row] = []
     for name in names or BENCHES:
         print(f"{name} ...", file=sys.stderr)
-        rows += BENCHES[name]()
+        rows += at_this_speed(BENCHES[name]())
     print(table(rows))
     return 0 if all(row.ok for row in rows) else 1
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
+from .machine import python_ms
 from .process import FLOW, flow_env, run_process
 from .reading_run import reading_runs
 from .rows import Row
@@ -23,8 +23,7 @@ def run() -> list[Row]:
 def _quick_commands() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        python = _least_cpu_ms([sys.executable, "-c", "pass"], home)
-        beside = f"python -c pass: {python:.0f} ms"
+        beside = f"python -c pass: {python_ms():.0f} ms"
         help_ms = _least_cpu_ms([*FLOW, "--help"], home)
         list_ms = _least_cpu_ms([*FLOW, "runs", "list"], home)
     return [

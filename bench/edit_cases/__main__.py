@@ -15,6 +15,7 @@ from random import Random
 
 from flowloom.core.errors import FlowError, UsageError
 
+from ..machine import at_this_speed
 from ..rows import table
 from .appliers import Applier, aider, exact_only, flowloom
 from .cases import Case, make_cases, read_pool
@@ -74,7 +75,7 @@ def _run(options: argparse.Namespace, chosen: CaseSet) -> int:
         return 0
     results = {OURS: own, **_others(options.aider_python, cases)}
     large_ms = tally(_in_large_files(cases, pool.hunks, seed)).time_ms(95)
-    held_to = rows(results, large_ms)
+    held_to = at_this_speed(rows(results, large_ms))
     print(f"Set {chosen.name}, seed {seed}: {len(pool.hunks)} hunks, {len(kinds)} kinds, {len(cases):,} cases.\n")
     print(table(held_to), appliers_table(results), kinds_table(results), sep="\n\n")
     return 0 if all(row.ok for row in held_to) else 1
