@@ -120,12 +120,16 @@ def _node_row(spec: GraphSpec, name: str) -> tuple[str, ...]:
 
 
 def _facts(loaded: Loaded) -> list[str]:
+    from ..graphs.error_handlers import ERROR, ERROR_FIELDS, lookers
+
     spec = loaded.spec
+    errors = [f"{name} sees {ERROR} ({', '.join(ERROR_FIELDS)}: string)" for name in lookers(spec)]
     state = ", ".join(f"{name} ({input_type(key)})" for name, key in spec.state.items())
     returns = ", ".join(spec.output) if isinstance(spec.output, Mapping) else str(spec.output or "")
     facts = [
         ("State", state),
         ("Returns", returns),
+        ("Errors", "; ".join(errors)),
         ("Limits", ", ".join(limit_texts(spec.limits))),
         ("Graphs below", ", ".join(loaded.library)),
         ("Tests", ", ".join(test.name for test in spec.tests)),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from typing_extensions import TypedDict
 
+from .error_handlers import lookers
 from .expressions import names_used
 from .joins import has_branches
 from .spec import GraphSpec, StateKey, Switch, When
@@ -20,7 +21,7 @@ OVERWRITE = "__overwrite__"
 Values = dict[str, Any]
 Reducer = Callable[[Any, Any], Any]
 
-_MERGED = ("visits", "forgiven", "cursor", "out", "diverted", "histories")
+_MERGED = ("visits", "forgiven", "cursor", "out", "diverted", "errors", "histories")
 """Channels of the engine that hold one value by node."""
 
 
@@ -81,6 +82,7 @@ def schema_of(spec: GraphSpec) -> Any:
         [[place, try]]; `again` is the number of the next try. By path {again} of an item. None when it is done. By
         join when it was passed last, and to what.
     out: last value of each node whose edges look at it. diverted: nodes that failed into their `on_error`.
+    errors: by a node that an `on_error` leads to, the error that led there; None once that node has ended.
     histories: conversations of nodes that continue them. failed: {message, exit} of a fail node.
     ended: whether the last node led to the end.
     under_way: in a graph with branches, in place of `ended`: how many times each node is still to run or running,
@@ -115,6 +117,7 @@ def needed_channels(spec: GraphSpec) -> list[str]:
         "cursor": again or branches or any(node.each is not None for node in nodes),
         "out": any(looks_at_output(spec, name) for name in spec.routes),
         "diverted": any(node.on_error not in ("fail", "pause") for node in nodes),
+        "errors": bool(lookers(spec)),
         "histories": any(node.history == "continue" for node in nodes),
         "failed": any(node.type == "fail" for node in nodes),
         "ended": not branches,

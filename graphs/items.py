@@ -9,7 +9,8 @@ from typing import Any
 from ..core.errors import RunFailed
 from ..core.schemas import order_steps
 from .channels import STATE_PREFIX
-from .expressions import names_in_template, names_used
+from .error_handlers import ERROR
+from .names_in_node import Names, names_in_visit
 from .spec import NodeSpec
 
 _ITEM_ID = re.compile(r"[\w.-]{1,40}")
@@ -55,33 +56,21 @@ def seen_by_items(node: NodeSpec, state: Mapping[str, Any]) -> dict[str, Any]:
 
     It is stored once an item.
     """
-    used = _used(node)
+    # A coder's Change is named by its step.
+    used = names_in_visit(node) | {("input", "step")}
     seen: dict[str, Any] = {name: state[name] for name in ("path", "visits") if name in state}
     seen["input"] = _named("input", used, state["input"])
     values = {name.removeprefix(STATE_PREFIX): name for name in state if name.startswith(STATE_PREFIX)}
     seen.update({values[name]: state[values[name]] for name in _named("state", used, values)})
     if node.history == "continue":
         seen["histories"] = state.get("histories") or {}
+    if state.get("errors") and any(path[0] == ERROR for path in used):
+        seen["errors"] = state["errors"]
     return seen
 
 
-def _named(root: str, used: frozenset[tuple[str, ...]], values: Mapping[str, Any]) -> dict[str, Any]:
+def _named(root: str, used: Names, values: Mapping[str, Any]) -> dict[str, Any]:
     if any(path == (root,) for path in used):
         return dict(values)
     wanted = {path[1] for path in used if path[0] == root}
     return {name: value for name, value in values.items() if name in wanted}
-
-
-def _used(node: NodeSpec) -> frozenset[tuple[str, ...]]:
-    # A coder's Change is named by its step.
-    used: set[tuple[str, ...]] = {("input", "step")}
-    for key, value in node.fields.items():
-        if key == "run" and isinstance(value, Mapping):
-            used |= names_used(value["command"])
-        elif key == "edits":
-            used.add(("state", value))
-        else:
-            used |= names_in_template(value)
-    if node.ensure is not None:
-        used |= names_used(node.ensure)
-    return frozenset(used)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from .error_handlers import ERROR, ERROR_FIELDS, error_handlers
 from .expressions import ExpressionInvalid, names_in_template, names_used
 from .faults import Fault, Position, listed, near
 from .fields import Path, is_identifier
@@ -28,6 +29,8 @@ class _Scope:
     items: tuple[str, ...] = ()
     output: tuple[str, ...] | None = None
     """() = its fields are not known."""
+    error: bool = False
+    """Whether it may name the error that led to its node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,9 @@ class NameChecks:
     settings: Collection[str] | None = None
 
     def faults(self) -> Iterator[Fault]:
-        spec = self.spec
+        spec, handlers = self.spec, error_handlers(self.spec)
         for node in spec.nodes.values():
-            yield from self._node(node)
+            yield from self._node(node, _Scope(error=node.name in handlers))
         for source, route in spec.routes.items():
             if isinstance(route, (When, Switch)):
                 key = "when" if isinstance(route, When) else "switch"
@@ -57,18 +60,19 @@ class NameChecks:
             for at, expr in enumerate(test.expect):
                 yield from self._expr(expr, (*test.path, "expect", at), returned)
 
-    def _node(self, node: NodeSpec) -> Iterator[Fault]:
+    def _node(self, node: NodeSpec, before: _Scope) -> Iterator[Fault]:
+        """Find the faults of a node; `before` is what it may name apart from its item and its value."""
         path: Path = ("nodes", node.name)
+        scope = before
         if node.condition is not None:
-            yield from self._expr(node.condition, (*path, "if"), _Scope())
-        scope = _Scope()
+            yield from self._expr(node.condition, (*path, "if"), before)
         if node.each is not None:
-            yield from self._expr(node.each.items, (*path, "each"), _Scope())
-            yield from self._item_name(node.each.name, (*path, "as"))
-            scope = _Scope(("item", node.each.name))
-        yield from self._template(node.skipped, (*path, "skipped"), _Scope())
+            yield from self._expr(node.each.items, (*path, "each"), before)
+            yield from self._item_name(node.each.name, (*path, "as"), before)
+            scope = replace(before, items=("item", node.each.name))
+        yield from self._template(node.skipped, (*path, "skipped"), before)
         if node.ensure is not None:
-            seen = _Scope(scope.items, self._output_fields(node))
+            seen = replace(scope, output=self._output_fields(node))
             yield from self._expr(node.ensure, (*path, "ensure"), seen)
         for key, value in node.fields.items():
             if key == "run" and isinstance(value, dict):
@@ -76,8 +80,8 @@ class NameChecks:
             elif key not in _PLAIN_FIELDS:
                 yield from self._template(value, (*path, key), scope)
 
-    def _item_name(self, name: str, path: Path) -> Iterator[Fault]:
-        if name in RESERVED:
+    def _item_name(self, name: str, path: Path, before: _Scope) -> Iterator[Fault]:
+        if name in RESERVED or (before.error and name == ERROR):
             yield self.spec.fault(path, f"an item cannot be named {name!r}, which expressions use already")
         elif not is_identifier(name) or name in _WORDS:
             yield self.spec.fault(path, f"an item cannot be named {name!r}: letters, digits and '_', and no keyword")
@@ -132,8 +136,10 @@ class NameChecks:
             return "" if name in self.spec.filters else f"unknown filter {name!r}{hint}"
         if root == "output":
             return self._unknown_output(keys, scope)
+        if root == ERROR and root not in scope.items:
+            return _unknown_error(keys, scope)
         if root not in (*BASE_NAMES, *scope.items):
-            known = [*BASE_NAMES, *scope.items]
+            known = [*BASE_NAMES, *scope.items, *([ERROR] if scope.error else [])]
             return f"unknown name {root!r}{near(root, known)}; known here: {listed(known)}"
         if len(keys) == 1 or root in scope.items:
             return ""
@@ -171,6 +177,14 @@ class NameChecks:
             below = self.library.get(node.fields["graph"])
             return tuple(below.output) if below is not None and isinstance(below.output, dict) else ()
         return OUTPUT_FIELDS.get(node.type) or tuple(schema_fields(node.schema()))
+
+
+def _unknown_error(keys: tuple[str, ...], scope: _Scope) -> str:
+    if not scope.error:
+        return "'error' is known in the nodes that an 'on_error' leads to only, not in others, edges and outputs"
+    if len(keys) > 1 and keys[1] not in ERROR_FIELDS:
+        return f"'error' has no {keys[1]!r}{near(keys[1], ERROR_FIELDS)}; it has: {listed(ERROR_FIELDS)}"
+    return ""
 
 
 def schema_fields(schema: Schema | None) -> Mapping[str, Mapping[str, Any]]:

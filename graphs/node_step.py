@@ -16,6 +16,7 @@ from ..nodes.deps import NodeDeps
 from ..nodes.steps import human_value
 from .at_once import AtOnce, pause, require_wanted
 from .channels import STATE_PREFIX, replaced, state_values, written
+from .error_handlers import ERROR, error_of, seen, taken_out
 from .expressions import as_text, evaluate, render
 from .facts import Facts
 from .items import item_names, item_node, ordered, seen_by_items
@@ -49,6 +50,7 @@ class Turn:
         names: what its expressions see.
         item: None = it is of no item.
         attempt: which try it is, from 1; each one is a visit of its own.
+        item_name: as paths have it; "" = it is of no item.
     """
 
     graph: str
@@ -57,6 +59,7 @@ class Turn:
     names: dict[str, Any]
     item: Any
     attempt: int
+    item_name: str = ""
 
     @property
     def label(self) -> str:
@@ -86,6 +89,7 @@ class NodeStep:
         self._calls = NodeCalls(spec, node)
         self._border = NodeBorder(spec, node)
         self._at_once = at_once
+        self._handled = router.error_handlers.get(node.name, ())
         self._is_parallel = node.each is not None and node.each.parallel > 1
         self._slots = asyncio.Semaphore(node.each.parallel if node.each is not None else 1)
 
@@ -175,7 +179,7 @@ class NodeStep:
             return None
         path, visit = _path(node.name, state, ""), 1
         self._tell_start(f"{path}#{visit}", visit)
-        names = self._facts.names(state["input"], state_values(self._spec, state))
+        names = self._names(state)
         call = self._calls.call(path, visit, self._calls.fields(names), None, state)
         return self._border.held(call, names)
 
@@ -188,7 +192,7 @@ class NodeStep:
         cursor = (state.get("cursor") or {}).get(name)
         attempt = cursor.get("again", 1) if cursor else 1
         visit = state["visits"].get(name, 0) + (cursor is None or attempt > 1)
-        names = self._facts.names(state["input"], state_values(self._spec, state))
+        names = self._names(state)
         counted = self._counted(state, visit, is_again=attempt > 1)
         if cursor is None and self._node.condition is not None and not evaluate(self._node.condition, names):
             return self._routed(state, {**counted, **self._skip(state, visit, names)})
@@ -209,13 +213,15 @@ class NodeStep:
         if self._is_parallel:
             begun = self._value_written(None, writes=False)
             return {**counted, **begun, "cursor": {name: {"items": items, "at": at}}}
+        item_name = item_names(items)[at]
         turn = Turn(
             state["path"],
-            _path(name, state, item_names(items)[at]),
+            _path(name, state, item_name),
             counted["visits"][name],
             {**names, "item": items[at], each.name: items[at]},
             items[at],
             cursor.get("again", 1),
+            item_name,
         )
         return await self._visit(turn, state, self._completing(state, counted, cursor, turn.attempt))
 
@@ -234,10 +240,15 @@ class NodeStep:
     def _item_turn(self, state: State) -> Turn:
         """Return the turn of one of several items at once."""
         each, item = self._node.each, state["item"]
-        names = self._facts.names(state["input"], state_values(self._spec, state))
-        seen = {**names, "item": item, **({each.name: item} if each else {})}
+        names = self._names(state)
+        known = {**names, "item": item, **({each.name: item} if each else {})}
         path = _path(self._node.name, state, state["item_name"])
-        return Turn(state["path"], path, state["visit"], seen, item, state["attempt"])
+        return Turn(state["path"], path, state["visit"], known, item, state["attempt"], state["item_name"])
+
+    def _names(self, state: State) -> dict[str, Any]:
+        """Return what the node's expressions see."""
+        names = self._facts.names(state["input"], state_values(self._spec, state))
+        return {**names, ERROR: seen(state.get("errors"), self._handled)} if self._handled else names
 
     def _counted(self, state: State, visit: int, *, is_again: bool) -> Update:
         """Return the visit's number as an update; one more try does not count against the node's limit."""
@@ -250,6 +261,9 @@ class NodeStep:
     def _routed(self, state: State, update: Update) -> Update:
         """Return the update with what it says of the way on. Raises: RunFailed: no way leads on."""
         name, router = self._node.name, self._router
+        left = (update.get("cursor") or {}).get(name)
+        if left is None and (old := taken_out(state.get("errors"), self._handled)):
+            update = {**update, "errors": {**old, **update.get("errors", {})}}
         fixed = router.fixed(name)
         if fixed is not None:
             return {**update, "ended": True} if fixed == END else update
@@ -278,7 +292,7 @@ class NodeStep:
             end = NodeEnded(turn.visit, time.monotonic() - started, result.summary)
         except FlowError as err:
             came, end = self._failed(turn, err), NodeFailed(turn.visit, err.message)
-            update = self._failure_written(err, came)
+            update = self._failure_written(turn, err, came)
         return self._ended(turn, lambda: complete(update, came), end)
 
     def _failed(self, turn: Turn, err: FlowError) -> Came:
@@ -298,10 +312,15 @@ class NodeStep:
             ) from err
         raise err
 
-    def _failure_written(self, err: FlowError, came: Came) -> Update:
+    def _failure_written(self, turn: Turn, err: FlowError, came: Came) -> Update:
         if came == "again":
             return {}
-        return {**self._value_written({"error": err.message}, writes=False), "diverted": {self._node.name: True}}
+        node = self._node
+        update: Update = {"diverted": {node.name: True}}
+        if self._router.error_handlers:
+            error = error_of(err, node.name, turn.item_name)
+            update["errors"] = {node.on_error: self._deps.toolbox.secrets.mask_data(error)}
+        return update
 
     def _ended(self, turn: Turn, whole: Callable[[], Update], end: Event) -> Update:
         """Return the whole update of a visit; it is on disk together with the event of its end."""

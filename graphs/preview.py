@@ -150,6 +150,7 @@ def _known(
     # Before the first node of a graph nothing has been written. What stands in the state of one in Python is its own.
     if node.name != spec.entry or spec.code:
         unknown.add(("state",))
+    # What led to the node is not among the names, so that it is not known.
     return _Known(facts.names(inputs, state_values(spec, {})), frozenset(unknown))
 
 

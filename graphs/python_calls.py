@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from .beside import Beside
+from .error_handlers import ERROR, error_handlers
 from .faults import Position, listed, near
 from .fields import Reading, is_identifier
 from .marked import marked, takes_what_it_says
@@ -175,4 +176,5 @@ def _sources(spec: GraphSpec, node: NodeSpec, name: str) -> list[str]:
     if name in _WHOLE:
         return [name]
     parts: dict[str, Mapping[str, object]] = {"state": spec.state, "input": spec.inputs}
-    return [f"{part}.{name}" for part, keys in parts.items() if name in keys and is_identifier(name)]
+    found = [f"{part}.{name}" for part, keys in parts.items() if name in keys and is_identifier(name)]
+    return [ERROR, *found] if name == ERROR and node.name in error_handlers(spec) else found

@@ -10,6 +10,7 @@ from langgraph.constants import END as LANGGRAPH_END
 
 from ..core.errors import RunFailed
 from .channels import applied, looks_at_output, reducers_of, state_values
+from .error_handlers import error_handlers, lookers
 from .expressions import ExpressionFailed, evaluate
 from .facts import Facts
 from .joins import awaited, has_branches, reach, ways
@@ -50,6 +51,8 @@ class Router:
         self._decided: dict[tuple[str, str], Ways] = {}
         self._looking = frozenset(name for name in spec.nodes if looks_at_output(spec, name))
         self.has_branches = has_branches(spec)
+        self.error_handlers = error_handlers(spec) if lookers(spec) else {}
+        """What is kept of errors; {} = nothing, since no node looks at one."""
         self._awaited = awaited(spec) if self.has_branches else {}
         self._ranks = {join: rank for rank, join in enumerate(self._awaited)}
         self._fixed = {name: self._find_fixed(name) for name in spec.nodes}

@@ -80,21 +80,27 @@ def pause_before(retry: Retry | None, attempt: int) -> float:
     return min(retry.backoff_s * 2.0 ** min(attempt - 2, 40), MAX_PAUSE_S)
 
 
+def kind_of_failure(err: FlowError) -> str:
+    """Return one of spec.RETRY_KINDS, or "denied" for what a person or a rule refused."""
+    if isinstance(err, ModelUnavailable):
+        return "server"
+    if err.exit_code == Denied.exit_code:
+        return "denied"
+    if isinstance(err, TookTooLong):
+        return "timeout"
+    is_of_reply = isinstance(err, ModelFault) or any(isinstance(cause, ModelFault) for cause in _causes(err))
+    return "reply" if is_of_reply else "failure"
+
+
 def _kinds(err: FlowError) -> set[str]:
     """Return what `retry_on` may call the error: its kind, and the exceptions that it came of by name."""
-    if isinstance(err, ModelUnavailable):
-        return {"server"}
-    if isinstance(err, ModelFault):
-        return {"reply"}
-    if not isinstance(err, RunFailed) or err.exit_code == Denied.exit_code:
+    kind = kind_of_failure(err)
+    if isinstance(err, (ModelUnavailable, ModelFault)):
+        return {kind}
+    if not isinstance(err, RunFailed) or kind == "denied":
         # What a person refused is not asked again.
         return set()
-    causes = list(_causes(err))
-    if isinstance(err, TookTooLong):
-        kind = "timeout"
-    else:
-        kind = "reply" if any(isinstance(cause, ModelFault) for cause in causes) else "failure"
-    return {kind, *(each.__name__ for cause in causes for each in type(cause).__mro__)}
+    return {kind, *(each.__name__ for cause in _causes(err) for each in type(cause).__mro__)}
 
 
 def _causes(err: BaseException) -> Iterator[BaseException]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from flowloom.llm.answers import Answer, Answers, ChatRequest
-from flowloom.llm.ollama_server import OllamaServer
+from flowloom.llm.ollama_server import OllamaServer, scripted
 
 pytestmark = pytest.mark.slow
 
@@ -156,3 +156,35 @@ def test_ctrl_c_saves_and_ends_with_130(shop: Any, answers: Answers) -> None:
         assert max(asked(server).values()) == 1
     assert stopped_at < len(server.requests)
     assert shop.is_green()
+
+
+TELLS_ERRORS = """\
+flow: 1
+name: tells
+state: {said: {type: list, reduce: append}}
+output: state.said
+nodes:
+  look: {type: shell, run: [cat, none], parse: json, on_error: note, max_visits: 2, on_limit: note}
+  note: {type: set, value: {said: "{{ error.node }} {{ error.kind }}"}}
+  more: {type: set, value: {}}
+edges:
+  - [START, look, END]
+  - [note, more, END]
+"""
+
+
+def test_killed_between_an_error_and_the_node_it_leads_to_the_error_is_known_after_it(
+    make_repo: Any, flow: Any
+) -> None:
+    repo = make_repo({"a.txt": "a\n"})
+    (file := repo.parent / "tells.yaml").write_text(TELLS_ERRORS, "utf-8")
+    command = ["run", str(file), "-q", "-c", "sandbox.backend=none"]
+    for border in ("2", "3"):
+        words = [sys.executable, "-c", KILL_AT_BORDER, border, *command]
+        with OllamaServer(scripted([])) as server:
+            env = {**os.environ, "OLLAMA_HOST": server.url}
+            killed = subprocess.run(words, cwd=repo, env=env, capture_output=True, timeout=120)
+            assert killed.returncode == -signal.SIGKILL
+            done = flow("resume", "-o", "json", cwd=repo, url=server.url)
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["output"] == ["look failure"]

@@ -12,6 +12,7 @@ import pytest
 from flowloom.context.assemble import TurnAssembler
 from flowloom.core.events import Event, EventRecord, Phase
 from flowloom.core.hits import Hit, Source
+from flowloom.core.masking import SecretMask
 from flowloom.core.ports import ChatModel
 from flowloom.core.questions import Answer, Question
 from flowloom.graphs.beside import KeptFiles
@@ -74,6 +75,7 @@ class Engine:
         self.settings: dict[str, Any] = {}
         self.beside: dict[str, str] = {}
         self.stubs: dict[str, NodeType] = {}
+        self.secrets = SecretMask()
         self.saver = InMemorySaver()
         self._store = store
         self._row = store.create_run(
@@ -135,10 +137,11 @@ class Engine:
             grants=set(),
             output_bytes=16_384,
             spawner=SubAgents(),
+            secrets=self.secrets,
         )
         return NodeDeps(
             model=_no_model,
-            toolbox=Toolbox(TOOLS, self.folder, blobs, NoHits(), effects),
+            toolbox=Toolbox(TOOLS, self.folder, blobs, NoHits(), effects, self.secrets),
             assembler=TurnAssembler(NoHits(), EstimatingCounter(), (), str),
             events=Sink(self._store, self._row.id),
             gate=RunLimits(self._store, self._row.id, self.limits),
