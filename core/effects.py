@@ -30,6 +30,7 @@ class ToolResult:
         todos: the new to-do list when the call replaced it; None = untouched.
         seen: what `text` shows of files: SHA-256 hex of the whole content, by workspace-relative posix path.
         spans: which lines of these contents it shows whole, where that is known.
+        denied: True when a rule, the mode or a person refused it, so that nothing was begun. It is not stored.
     """
 
     text: str
@@ -40,6 +41,7 @@ class ToolResult:
     todos: tuple[dict[str, str], ...] | None = None
     seen: Mapping[str, str] = field(default_factory=dict)
     spans: Mapping[str, Spans] = field(default_factory=dict)
+    denied: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ..context.assemble import Budget
+from ..core.errors import Denied, RunFailed
 from ..core.messages import Message
 from .deps import NodeDeps
 
@@ -104,3 +105,9 @@ def budget_of(preset: Budget, wanted: Mapping[str, int] | None) -> Budget:
         memory=wanted.get("memory", preset.memory),
         mentions=wanted.get("mentions", preset.mentions),
     )
+
+
+def denied(call: NodeCall, why: str) -> RunFailed:
+    """Return the error of a node whose command or tool call was refused by a rule, the mode or a person."""
+    hint = '`flow permissions check "COMMAND"` tells which rule decides; once it is allowed, `flow resume` goes on.'
+    return RunFailed(f"{call.path}: {why}", hint=hint, exit_code=Denied.exit_code)

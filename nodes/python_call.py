@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.effects import Command
-from ..core.errors import GraphInvalid, RunFailed
+from ..core.errors import GraphInvalid, LimitReached, ModelUnavailable, RunFailed, RunInterrupted
 from ..core.hits import Source, hit_to_dict
 from ..core.ports import CallRef
 from .asking import ask_person
-from .call import NodeCall, NodeResult
+from .call import NodeCall, NodeResult, denied
 from .deps import NodeDeps
 from .own_thread import in_own_thread
 from .prints import prints_aside
 from .retrieve import PASSAGE_TOKENS
 from .user_code import Code, failure_line, load_name
+from .visit_models import models_for
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -40,6 +41,10 @@ class CommandResult(NamedTuple):
 
     exit_code: int
     text: str
+
+
+class CommandDenied(RuntimeError):
+    """A rule or a person refused a command of a function's."""
 
 
 class _Left(BaseException):
@@ -81,6 +86,8 @@ class NodeContext:
             # A question to a person, or the end of the run: no business of the function's.
             self._stopped_by = err
             raise _Left from err
+        if result.denied:
+            raise CommandDenied(result.text)
         if result.exit_code is None:
             raise RuntimeError(result.text)
         return CommandResult(result.exit_code, result.text)
@@ -143,7 +150,7 @@ class PythonCall:
         arguments = self._arguments(call, call.fields.get("with") or {}, context)
         deps.events.progress(call.label, "running command")
         try:
-            with prints_aside():
+            with prints_aside(), models_for(call.label, deps, namespace=_namespace()):
                 result = await in_own_thread(lambda: self._run(call, arguments), call.label)
         except _Left as err:
             raise (context._stopped_by or err) from None
@@ -156,6 +163,10 @@ class PythonCall:
         try:
             result = self._function(*arguments.args, **arguments.kwargs)
             return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
+        except (LimitReached, RunInterrupted, ModelUnavailable, RunFailed):
+            raise  # told by a model that it asked
+        except CommandDenied as err:
+            raise denied(call, f"{failure_line(err, self._code)}.") from err
         except (Exception, SystemExit) as err:
             raise RunFailed(f"{call.path}: {failure_line(err, self._code)}.") from err
 
@@ -220,6 +231,16 @@ class PythonCall:
         except (PydanticSchemaGenerationError, PydanticUserError) as err:
             reason = str(err).partition("\n")[0].rstrip(".")
             raise GraphInvalid(f"{self._title}: the type hint {hint!r} cannot be checked: {reason}.") from err
+
+
+def _namespace() -> str:
+    """Return LangGraph's namespace of the visit; "" = none runs it."""
+    from langgraph.config import get_config
+
+    try:
+        return str(get_config()["metadata"].get("langgraph_checkpoint_ns", ""))
+    except RuntimeError:
+        return ""
 
 
 async def _awaited(result: Any) -> Any:

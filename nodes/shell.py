@@ -13,7 +13,7 @@ from ..core.events import ToolEnded, ToolStarted
 from ..core.ports import CallRef
 from ..tools.command_result import printed
 from .asking import ask_person
-from .call import NodeCall, NodeResult, attempts
+from .call import NodeCall, NodeResult, attempts, denied
 from .deps import NodeDeps
 
 DEFAULT_TIMEOUT_S = 600.0
@@ -27,14 +27,15 @@ async def run_shell(call: NodeCall, deps: NodeDeps) -> NodeResult:
 
     Raises:
         UsageError: the command is no text and no list of texts.
-        RunFailed: it could not be started, or its output cannot be used as JSON.
+        RunFailed: it was refused (exit code 7), could not be started, or its output cannot be used as JSON.
     """
     argv = _argv(call)
     if deps.gate.before_tool(call.label, "run"):
         deps.events.emit(call.label, ToolStarted("run", "command", shlex.join(argv)[:120]))
     deps.events.progress(call.label, "running command")
     started = time.monotonic()
-    # Category "read": the person who wrote the graph or the setting has already decided that it may run.
+    # Category "read": the person who wrote the graph or the setting has already decided that it may run. What it
+    # does is judged by `by_graph` where that matters.
     timeout_s, env = call.timeout_s or DEFAULT_TIMEOUT_S, call.fields.get("env") or {}
     command = Command(argv, timeout_s, env=env, category="read", by_graph=True)
     result = await _result(call, command, deps)
@@ -66,6 +67,8 @@ def _is_usable(call: NodeCall, result: ToolResult, deps: NodeDeps) -> bool:
 
 
 def _value(call: NodeCall, result: ToolResult, deps: NodeDeps) -> Any:
+    if result.denied:
+        raise denied(call, result.text)
     if result.exit_code is None:
         raise RunFailed(f"{call.path}: {result.text}")
     value = {"exit_code": result.exit_code, "text": result.text}

@@ -14,7 +14,7 @@ from ..core.tool import ToolContext
 from ..tools.calls import run_call
 from ..tools.masked import masked_question
 from .asking import ask_person
-from .call import Failure, NodeCall, NodeResult, attempts
+from .call import Failure, NodeCall, NodeResult, attempts, denied
 from .deps import NodeDeps
 from .values import fitted
 
@@ -34,6 +34,8 @@ async def run_tool(call: NodeCall, deps: NodeDeps) -> NodeResult:
     )
     request = ToolCall(await _call_id(call, toolbox.effects), name, dict(call.fields.get("with") or {}))
     result = await run_call(request, toolbox.specs, context, toolbox.effects, call.label, ask_person)
+    if result.denied:
+        raise denied(call, result.text)
     if result.failed:
         raise RunFailed(f"{call.path}: {result.text}")
     return NodeResult({"text": result.text, "files": list(result.files)}, result.text.partition("\n")[0][:120])

@@ -163,8 +163,10 @@ class Effects:
         network = network_on(effect, self._held, self._workspace)
         if isinstance(effect, Command):
             effect = replace(effect, network=network.on)
+            if refused := refusal_of_placeholder(effect):
+                return ToolResult(refused, failed=True)
         if refused := self._refusal(ref, effect, category, ask, network):
-            return ToolResult(refused, failed=True)
+            return ToolResult(refused, failed=True, denied=True)
         match effect:
             case FileWrite():
                 return await self._write(ref, effect)
@@ -201,8 +203,6 @@ class Effects:
 
     def _refusal(self, ref: CallRef, effect: Effect, category: str, ask: Ask, network: NetworkVerdict) -> str:
         """Return why the effect must not happen; "" = it may."""
-        if isinstance(effect, Command) and (refused := refusal_of_placeholder(effect)):
-            return refused
         shell = self._shell_verdict(effect)
         decision = self._decision(ref, effect, category, shell, network)
         if decision.verdict != "ask" or not isinstance(effect, (FileWrite, Command)):
@@ -319,7 +319,7 @@ class Effects:
         return self._background
 
     async def _snapshot(self, ref: CallRef, command: Command, job: Path) -> None:
-        if self._before_command is not None and not has_begun(job) and not _only_reads(command):
+        if self._before_command is not None and not has_begun(job) and not self._only_reads(command):
             await self._before_command(ref, command)
 
     async def _outcome(self, ref: CallRef, command: Command, ask: Ask) -> CommandOutcome:
@@ -344,7 +344,7 @@ class Effects:
         """Decide about a command that was cut short."""
         if attempt == _MAX_ATTEMPTS:
             return False
-        if _only_reads(command) or job_folder(self._jobs, ref, attempt + 1).exists():  # decided before a kill
+        if self._only_reads(command) or job_folder(self._jobs, ref, attempt + 1).exists():  # decided before a kill
             return True
         self._require_ours()
         # Elsewhere more may have happened than a snapshot of the workspace can undo; beside a job, too much would be.
@@ -354,6 +354,13 @@ class Effects:
             return True
         # LangGraph would give the same answer to a second question of this call.
         return attempt == 1 and self._asked_to_run_again(ref, command, outcome, ask)
+
+    def _only_reads(self, command: Command) -> bool:
+        if not command.by_graph:
+            return command.category in ("read", "shell-safe")
+        from .shell_line import only_reads  # late: a run without commands goes without
+
+        return only_reads(command, self._workspace)
 
     def _asked_to_run_again(self, ref: CallRef, command: Command, outcome: CommandOutcome, ask: Ask) -> bool:
         shown = show_effect(command, None)
@@ -382,7 +389,3 @@ def _written(effect: FileWrite) -> ToolResult:
 
 def _sha(data: bytes | None) -> str | None:
     return None if data is None else hashlib.sha256(data).hexdigest()
-
-
-def _only_reads(command: Command) -> bool:
-    return command.category in ("read", "shell-safe")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,7 @@ class ReadingEffects:
     async def run(self, ref: CallRef, effect: Effect, category: str, ask: Ask) -> ToolResult:
         """Return what the effect came to, or the refusal of one that may change something."""
         if isinstance(effect, FileWrite) or (isinstance(effect, Command) and not self._only_reads(effect)):
-            return ToolResult(REFUSAL, failed=True)
+            return ToolResult(REFUSAL, failed=True, denied=True)
         return await self.effects.run(ref, effect, category, ask)
 
     async def recover(self, ref: CallRef, ask: Ask) -> ToolResult | None:
@@ -54,8 +53,6 @@ class ReadingEffects:
             return False
         if not command.by_graph:
             return command.category in ("read", "shell-safe")
-        from .shell_line import judge_line  # late: a run without commands goes without
+        from .shell_line import only_reads  # late: a run without commands goes without
 
-        argv = command.argv
-        line = argv[2] if argv[:2] == ("bash", "-c") and len(argv) == 3 else shlex.join(argv)
-        return judge_line(line, (), self.workspace).verdict.read_only
+        return only_reads(command, self.workspace)

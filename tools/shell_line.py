@@ -49,6 +49,16 @@ def judge_line(line: str, rules: Sequence[Rule], workspace: Path) -> JudgedLine:
     return JudgedLine(verdict, {**READING_ENV, **shield.env})
 
 
+def only_reads(command: Command, workspace: Path) -> bool:
+    """Return whether the shell policy finds a command, whoever planned it, to only read.
+
+    Args:
+        workspace: absolute, resolved.
+    """
+    line = _line_of(command)
+    return judge_line(shlex.join(command.argv) if line is None else line, (), workspace).verdict.read_only
+
+
 def verdict_on(command: Command, rules: Sequence[Rule], workspace: Path) -> CommandVerdict | None:
     """Return the verdict on a planned command; None = it is one of our own, or the policy has no say.
 

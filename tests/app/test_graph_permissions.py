@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flowloom.llm.ollama_server import OllamaServer
+from flowloom.llm.ollama_server import OllamaServer, scripted
 from flowloom.tools.bwrap import probe_bwrap
 
 TEST = "python3 -m unittest -q test_shop.Shop"
@@ -158,3 +158,35 @@ def test_a_graph_keeps_its_commands_from_a_network_that_the_settings_open(
         "kept#1": False,
     }
     assert listener.visits == 1
+
+
+@pytest.mark.parametrize(
+    ("node", "exit_code"),
+    [
+        ("type: shell, run: [make, deploy]", 7),
+        ("type: tool, call: bash, with: {command: make deploy}", 7),
+        ("type: python, call: 'deploys.py:deploy'", 7),
+        ("type: shell, run: [make, deploy], on_error: other", 0),
+    ],
+)
+def test_a_node_whose_command_is_denied_ends_the_run_as_denied_and_goes_on_once_it_is_allowed(
+    shop: Any, tmp_path: Path, node: str, exit_code: int
+) -> None:
+    (shop.repo / "Makefile").write_text("deploy:\n\techo made > made\n")
+    (tmp_path / "deploys.py").write_text("def deploy(ctx):\n    return ctx.command(['make', 'deploy'])\n")
+    file = tmp_path / "g.yaml"
+    file.write_text(
+        f"flow: 1\nname: g\nnodes:\n  deploy: {{{node}}}\n  other: {{type: set, value: {{}}}}\n"
+        "edges: [[START, deploy, other, END]]\n"
+    )
+    with OllamaServer(scripted([])) as server:
+        words = ("run", str(file), "--mode", "auto", *UNCONFINED, "-q")
+        done = shop.flow(*words, "-c", "permissions={'bash(make deploy:*)'='deny'}", cwd=shop.repo, url=server.url)
+        assert (done.code, (shop.repo / "made").exists()) == (exit_code, False), done.err
+        if not exit_code:
+            return
+        assert "the rule 'bash(make deploy:*)' denies it" in done.err
+        assert "`flow permissions check" in done.err
+        assert "`flow resume` goes on" in done.err
+        done = shop.flow("resume", *UNCONFINED, "-q", cwd=shop.repo, url=server.url)
+    assert (done.code, (shop.repo / "made").exists()) == (0, True), done.err

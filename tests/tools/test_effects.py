@@ -165,7 +165,7 @@ async def test_yes_runs_it_once_and_no_grant_is_kept(rig: Any) -> None:
 async def test_no_is_told_to_the_model_with_the_reason(rig: Any) -> None:
     rig.person.answers = [Answer("no", reason="use the other file")]
     result = await rig.effects("ask").run(REF, write(None, b"x"), "edit", rig.person)
-    assert result == ToolResult("The user declined this: use the other file", failed=True)
+    assert result == ToolResult("The user declined this: use the other file", failed=True, denied=True)
     assert list(rig.workspace.iterdir()) == []
     assert rig.journal.entries == {}
 
@@ -498,6 +498,64 @@ async def test_a_command_cut_short_that_reads_is_run_again_unasked(rig: Any) -> 
     result = await rig.effects().recover(REF, wait)
     assert result is not None
     assert result.text == "ran"
+
+
+def of_graph(line: str, *, network: bool = False) -> Command:
+    return replace(shell(line, category="read"), by_graph=True, network=network)
+
+
+async def test_a_graph_s_command_cut_short_is_run_again_unasked_only_where_it_reads(rig: Any) -> None:
+    cut_short(rig, of_graph("echo ran"))
+    result = await rig.effects().recover(REF, wait)
+    assert result is not None
+    assert result.text == "ran"
+
+
+@pytest.mark.parametrize("network", [True, False])
+async def test_a_graph_s_command_cut_short_is_undone_first_but_with_the_network_asked_about(
+    rig: Any, network: bool
+) -> None:
+    cut_short(rig, of_graph("echo x >> log", network=network))
+    rig.write("log", "half")
+
+    async def restore(ref: CallRef) -> bool:
+        (rig.workspace / "log").unlink()
+        return True
+
+    effects = rig.effects(sandbox=Confined())
+    effects._restore = restore
+    if network:
+        with pytest.raises(Waiting, match="cut short"):
+            await effects.recover(REF, wait)
+        assert rig.bytes("log") == b"half"
+        rig.person.answers = [Answer("skip")]
+        assert (await effects.recover(REF, rig.person)).failed
+    else:
+        assert not (await effects.recover(REF, wait)).failed
+        assert rig.bytes("log") == b"x\n"
+
+
+@pytest.mark.parametrize(("line", "taken"), [("echo x >> log", ["run"]), ("cat log", [])])
+async def test_a_snapshot_is_taken_before_a_graph_s_command_that_may_change_something(
+    rig: Any, line: str, taken: list[str]
+) -> None:
+    told: list[str] = []
+
+    async def before(ref: CallRef, command: Command) -> None:
+        told.append("run")
+
+    effects = rig.effects()
+    effects._before_command = before
+    await effects.run(REF, of_graph(line), "read", wait)
+    assert told == taken
+
+
+async def test_what_is_refused_says_so_and_what_fails_does_not(rig: Any) -> None:
+    rig.person.answers = [Answer("no")]
+    assert (await rig.effects("ask").run(REF, shell("echo x"), "shell", rig.person)).denied
+    assert (await rig.effects("plan").run(REF, shell("echo x"), "shell", wait)).denied
+    failed = await rig.effects().run(REF, shell("exit 3"), "shell", wait)
+    assert (failed.failed, failed.denied) == (True, False)
 
 
 async def test_an_approval_left_from_before_the_kill_is_no_answer_to_the_recovery(rig: Any) -> None:
