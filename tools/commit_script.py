@@ -95,6 +95,11 @@ is_ours() {{
 with_hooks=; [ "$0" != {HOOKED_NAME} ] || with_hooks=yes
 top=$(git rev-parse --show-toplevel)
 if [ "$head" = "$parent" ]; then
+  # The rules may have changed since the files were chosen; update-index does not look at them.
+  ignored=$(git ls-files --others --ignored --exclude-standard -- "$@") || exit 1
+  if [ "$ignored" ]; then
+    printf 'Git ignores these files by now, so nothing was committed:\\n%s\\n' "$ignored"; exit 1
+  fi
   before=$(git ls-files --stage -- "$@")
   git update-index --add --remove --replace -- "$@" || exit 1
   set -- --only --no-gpg-sign --cleanup=whitespace --message="$message" -- "$@"

@@ -21,6 +21,7 @@ from flowloom.core.hits import Hit, Source
 from flowloom.core.masking import SecretMask
 from flowloom.core.prices import Prices
 from flowloom.core.questions import Answer, Question
+from flowloom.core.tool import MemoryRules
 from flowloom.core.tool_names import OWN_NAMES
 from flowloom.graphs.build import Flow
 from flowloom.graphs.facts import Facts
@@ -99,6 +100,7 @@ class Bench:
         self.saver = InMemorySaver()
         self.grants: set[str] = set()
         self.rules: tuple[Rule, ...] = ()
+        self.memory: MemoryRules | None = None
         self.names = OWN_NAMES
         self.chat = OllamaChat(url=server.url, model="scripted", window=8192)
         self.row = store.create_run(
@@ -136,7 +138,9 @@ class Bench:
         )
         deps = NodeDeps(
             model=lambda role: self.chat,
-            toolbox=Toolbox(TOOLS, self.repo, self.blobs, NoHits(), effects, jobs=self.background),
+            toolbox=Toolbox(
+                TOOLS, self.repo, self.blobs, NoHits(), effects, jobs=self.background, memory=self.memory
+            ),
             assembler=TurnAssembler(WholeFiles(self.repo), EstimatingCounter(), (), lambda: "Today is 2026-01-02."),
             events=Sink(self.store, self.row.id),
             gate=RunLimits(self.store, self.row.id, self.run_limits),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flowloom.core.errors import RunFailed
+from flowloom.core.tool import MemoryRules
 from flowloom.llm.answers import Call, Reply
 from flowloom.runs.journal import RunJournal
 
@@ -171,6 +172,24 @@ async def test_named_files_and_all_that_the_run_changed(bench: Any) -> None:
 async def test_without_changes_or_files_it_takes_all_that_the_run_changed(bench: Any) -> None:
     b = bench(write("new.py", "x\n"), write("a.py", "x = 2\n"), Reply("done"))
     assert (await b.run(GRAPH.replace('changes: "{{ state.change }}", ', "")))["files"] == ["a.py", "new.py"]
+
+
+@pytest.mark.parametrize(
+    "field", ["", "changes: '{{ state.change }}', ", "files: [new.py, .agent/memory/auto.md, logs], "]
+)
+async def test_what_git_ignores_is_never_committed_whoever_wrote_it(bench: Any, field: str) -> None:
+    remembered = Reply(calls=[Call("remember", {"fact": "Tests need the network."})])
+    b = bench(write("new.py", "x\n"), write("logs/a.log", "a\n"), remembered, Reply("done"))
+    b.write(".gitignore", ".agent/\nlogs/\n")
+    b.rebase()
+    b.memory = MemoryRules(4_000, "2026-01-02")
+    text = GRAPH.replace('changes: "{{ state.change }}", ', field).replace(
+        "prompt: Count up.", "prompt: Count up., tools: [write_file, remember]"
+    )
+    assert await b.run(text) is None
+    assert (await b.answer("yes"))["files"] == ["new.py"]
+    assert (b.repo / ".agent/memory/auto.md").read_text().endswith("Tests need the network.\n")
+    assert git(b.repo, "ls-files", "--cached", "--ignored", "--exclude-standard") == ""
 
 
 @pytest.mark.parametrize("field", ["changes: [1]", "files: [{}]"])

@@ -130,6 +130,27 @@ def test_ignored_files_are_left_out(repo: Path) -> None:
     assert committed_files(repo, "HEAD") == [".gitignore"]
 
 
+def test_a_file_that_git_ignores_only_since_it_was_chosen_is_not_committed(repo: Path) -> None:
+    (repo / "notes").mkdir()
+    (repo / "notes" / "x.log").write_text("x\n")
+    (repo / "a.txt").write_text("two\n")
+    command = commit_command(repo, "all", ["."])
+    (repo / ".gitignore").write_text("notes/\n")
+    head = git(repo, "rev-parse", "HEAD")
+    done = run(repo, command)
+    assert done.returncode == 1
+    assert done.stdout == "Git ignores these files by now, so nothing was committed:\nnotes/x.log\n"
+    assert git(repo, "rev-parse", "HEAD") == head
+    assert git(repo, "diff", "--cached", "--name-only") == ""
+
+
+def test_a_tracked_file_that_the_rules_name_is_committed_like_every_tracked_one(repo: Path) -> None:
+    (repo / ".gitignore").write_text("a.txt\n")
+    (repo / "a.txt").write_text("two\n")
+    committed(repo, "tracked", "a.txt")
+    assert committed_files(repo, "HEAD") == ["a.txt"]
+
+
 def test_settings_of_the_repository_do_not_change_the_message(repo: Path) -> None:
     for name, value in (("commit.cleanup", "strip"), ("i18n.commitEncoding", "cp932"), ("commit.verbose", "true")):
         git(repo, "config", name, value)
