@@ -24,12 +24,14 @@ from ..core.questions import Answer, Question
 from ..graphs.channels import state_values
 from ..graphs.expressions import evaluate
 from ..graphs.find import Loaded
+from ..graphs.own_filters import own_filters
 from ..graphs.spec import GraphTest
 from .context import AppContext, Surface, runs_db
 from .docs import add_documents, sync_documents
+from .driving import run_facts
 from .fresh_repository import commit_all
 from .graphs import graph_entries, load_graphs
-from .run import RunRequest, run_facts, start_run
+from .run import RunRequest, start_run
 
 if TYPE_CHECKING:
     from ..runs.runner import Outcome
@@ -110,7 +112,7 @@ def _surroundings(context: AppContext, loaded: Loaded, test: GraphTest, root: Pa
         update={
             "mode": test.mode,
             "verify": test.settings.get("verify") or "",
-            "check": test.settings.get("check"),
+            "check": test.settings.get("check") or "",
             # How commands are confined depends on the machine, not on the graph.
             "sandbox": context.settings.sandbox,
             # Nobody goes back in a test.
@@ -169,7 +171,8 @@ async def _names(context: AppContext, loaded: Loaded, outcome: Outcome) -> dict[
     channels: Mapping[str, Any] = kept.checkpoint["channel_values"] if kept is not None else {}
     with RunStore(path) as store:
         row = store.get_run(outcome.run_id)
-        names = run_facts(context, row, store).names(row.input, state_values(loaded.spec, channels))
+        facts = replace(run_facts(context, row, store), filters=own_filters(loaded.spec))
+        names = facts.names(row.input, state_values(loaded.spec, channels))
     ended = {"status": outcome.status, "exit_code": outcome.exit_code, "message": outcome.message}
     return {**names, "run": {**names["run"], **ended}, "output": outcome.output}
 
@@ -177,9 +180,10 @@ async def _names(context: AppContext, loaded: Loaded, outcome: Outcome) -> dict[
 def _seen(expr: str, names: Mapping[str, Any]) -> str:
     """Return the values that an expectation looked at, for the message."""
     from ..graphs.expressions import names_used
+    from ..graphs.filter_names import own_name
 
     shown = []
-    for path in sorted(names_used(expr)):
+    for path in sorted(path for path in names_used(expr) if not own_name(path[0])):
         value: Any = names.get(path[0])
         for key in path[1:]:
             value = value.get(key) if isinstance(value, Mapping) else None

@@ -88,6 +88,24 @@ def test_what_fails_says_what_was_expected_and_seen(place: Place) -> None:
     assert "there is no cassette" in messages["f"]
 
 
+def test_expectations_see_the_graph_s_own_filters(place: Place, flow: Any) -> None:
+    (place.folder / "texts.py").write_text(
+        "from flowloom import filter\n\n\n@filter\ndef cut(text: str, length: int) -> str:\n"
+        "    return text[:length]\n"
+    )
+    (place.folder / "cuts.yaml").write_text(
+        "flow: 1\nname: cuts\nfilters: texts.py\nstate: {said: {type: string}}\noutput: state.said\n"
+        "nodes: {say: {type: set, value: {said: hello}}}\nedges: [[START, say, END]]\n"
+        "tests: [{name: a, expect: [output | texts.cut(2) == 'he']},"
+        " {name: b, expect: [output | texts.cut(1) == 'he']},"
+        " {name: c, expect: [output | texts.cut('x')]}]\n"
+    )
+    done = flow("graphs", "test", "cuts", "-o", "json", cwd=place.repo)
+    passed, failed, broken = (each["message"] for each in json.loads(done.out))
+    assert (passed, failed) == ("", "not true: output | texts.cut(1) == 'he' (output is \"hello\")")
+    assert broken.startswith("output | texts.cut('x'): The filter 'texts.cut': ") and "TypeError" in broken
+
+
 def test_nothing_of_the_user_is_touched(place: Place, isolated_home: Path) -> None:
     place.results("{name: a, files: files, replay: hello.jsonl}")
     assert (place.repo / "a.txt").read_text() == "mine\n"
