@@ -1,7 +1,8 @@
 """A graph as a compiled LangGraph graph for programs that serve those, such as `langgraph dev`.
 
-A run of it is an ordinary run of flow, with its own row, lease, journal and checkpoints in the run database. What the
-server sees are two nodes: one works until the run ends or a person is asked, the other asks by LangGraph's interrupt.
+A run of it is an ordinary run of flow, with its own row, lease, journal and checkpoints in the run database. It is
+drawn as its file has it. What the server runs are two nodes: one works until the run ends or a person is asked, the
+other asks by LangGraph's interrupt.
 The work is done in a process of its own: it blocks at times, which servers forbid, and must not take itself for a
 part of the graph that is served.
 """
@@ -24,6 +25,7 @@ from ..core.questions import Answer
 from ..graphs.find import Loaded
 from ..graphs.spec import InputSpec
 from .graphs import load_graph
+from .served_picture import shown_as
 from .surroundings import load_setup
 
 _TYPES: Mapping[str, Any] = {
@@ -69,7 +71,8 @@ def served_graph(file: Path, workspace: Path) -> Any:
     graph.add_edge(START, "work")
     for node in ("work", "ask"):
         graph.add_conditional_edges(node, _following, ["ask", END])
-    return graph.compile(name=served.loaded.spec.name)
+    spec = served.loaded.spec
+    return shown_as(graph.compile(name=spec.name), spec, served.loaded.library)
 
 
 def _following(state: State) -> str:

@@ -114,6 +114,38 @@ def test_the_exported_graph_tells_what_it_takes(exported: Path) -> None:
     assert set(graph.get_output_jsonschema()["properties"]) == {"output"}
 
 
+@pytest.mark.parametrize(("xray", "below"), [(False, ["ask"]), (0, ["ask"]), (1, ["ask:sure"]), (True, ["ask:sure"])])
+async def test_it_is_drawn_as_the_file_has_it(exported: Path, xray: int | bool, below: list[str]) -> None:
+    graph = imported(exported)
+    drawn = await graph.copy({"name": "of a run"}).aget_graph(xray=xray)
+    data = drawn.to_json()
+    assert [node["id"] for node in data["nodes"]] == (
+        ["__start__", "say", *below, "__end__"] if below == ["ask"] else ["__start__", "say", "__end__", *below]
+    )
+    edges = [(edge["source"], edge["target"]) for edge in data["edges"]]
+    assert edges == [("__start__", "say"), ("say", *below), (*below, "__end__")]
+    assert graph.get_graph().draw_mermaid() == (await graph.aget_graph()).draw_mermaid()
+
+
+def test_ways_are_drawn_with_what_decides_about_them(exported: Path, tmp_path: Path) -> None:
+    from flowloom.app.served_picture import drawable
+    from flowloom.graphs.read import read_text
+
+    text = (
+        "flow: 1\nname: g\nstate: {n: {type: int}}\nnodes:\n"
+        "  a: {type: shell, run: [true], on_error: b}\n  b: {type: set, value: {}}\n"
+        "edges: [[START, a], {from: a, when: output.exit_code == 0, to: END, else: b}, [b, END]]\n"
+    )
+    drawn = drawable(read_text(text, "g.yaml")["g"], {}).to_json()
+    labels = {(edge["source"], edge["target"]): edge.get("data") for edge in drawn["edges"]}
+    assert labels == {
+        ("__start__", "a"): None,
+        ("a", "__end__"): "output.exit_code == 0",
+        ("a", "b"): "else, on an error",
+        ("b", "__end__"): None,
+    }
+
+
 def test_langgraph_validates_it(exported: Path) -> None:
     program = shutil.which("langgraph")
     if program is None:
