@@ -17,7 +17,7 @@ from .beside import FilesOnDisk, NotBeside
 from .faults import Fault, Position, invalid, listed, near
 from .python_graph import read_python_graph, split_ref
 from .read import file_data, read_data
-from .spec import GraphSpec, NodeSpec
+from .spec import GraphSpec, NodeSpec, graph_nodes
 from .tree import MAX_BYTES
 from .validate import require_valid
 
@@ -46,6 +46,12 @@ class Loaded:
     def nodes(self) -> list[NodeSpec]:
         """The nodes of the graph and of every graph below it."""
         return [node for spec in (self.spec, *self.library.values()) for node in spec.nodes.values()]
+
+    @property
+    def file_nodes(self) -> list[NodeSpec]:
+        """Those of graph files, which see the settings; graphs in Python do not."""
+        specs = (spec for spec in (self.spec, *self.library.values()) if not spec.code)
+        return [node for spec in specs for node in spec.nodes.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +203,8 @@ class _Finder:
         name = f"{file.path.name}:{attribute}"
         graphs = self.graphs.setdefault(file.path, {})
         if name not in graphs:
-            graphs[name] = read_python_graph(self._beside(file).read(file.path.name), attribute, name)
+            beside = self._beside(file)
+            graphs[name] = read_python_graph(beside.read(file.path.name), attribute, name, beside)
         return graphs[name]
 
     def by_name(self, name: str) -> tuple[_File, GraphSpec]:
@@ -221,8 +228,8 @@ class _Finder:
         waiting = [(file, spec)]
         while waiting:
             above, graph = waiting.pop()
-            for node in graph.nodes.values():
-                name = node.fields["graph"] if node.type == "graph" else ""
+            for node in graph_nodes(graph):
+                name = node.fields["graph"]
                 below = self._below(above, name) if name else None
                 if below is None:
                     known |= {*self.graphs[above.path], *self._shipped_names()} if name else set()

@@ -34,7 +34,7 @@ class GraphNode:
 def graph_node(graph: str, inputs: Mapping[str, str] | None = None, output: str = "") -> GraphNode:
     """Return a node for a StateGraph that runs a graph of flow.
 
-    It must be a node of the graph that is run itself, not of a graph inside a node of it.
+    It may be a node of the graph that is run, or of a graph that is one of its nodes or that one's function names.
 
     Args:
         graph: what `graph:` of a node in a graph file takes: the name of a graph in the same folder or of a shipped

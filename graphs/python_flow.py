@@ -76,7 +76,10 @@ class PythonFlow:
     async def _run_graph(self, label: str, name: str, inputs: Mapping[str, Any]) -> Any:
         """Return what a graph of the library gives that a visit runs."""
         if name not in self._below:
-            raise RunFailed(f"{label}: the graph {name!r} is not run by a node of {self._spec.name} itself.")
+            raise RunFailed(
+                f"{label}: the graph {name!r} was not to be seen in {self._spec.name} before it ran.",
+                hint="Give graph_node(...) to add_node of a graph that is a node, or that a node's function names.",
+            )
         given = {key: value for key, value in inputs.items() if value is not None}
         try:
             return (await self._below[name].run(self._deps, label, label, given)).value

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import GraphInvalid
 from ..nodes.user_code import load_name
-from .beside import Beside
-from .code import code_of, load_ref
+from .beside import Beside, Files
+from .code import code_of, load_ref, with_imports
 from .graph_node import GraphNode
 from .python_inputs import inputs_of
-from .spec import END, START, Always, Fan, GraphSpec, Limits, NodeSpec, Route, Source, Switch
+from .python_routes import routes_of
+from .spec import GraphSpec, Limits, NodeSpec, Source
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -33,29 +35,32 @@ def split_ref(text: str) -> tuple[str, str] | None:
     return (match["file"], match["name"]) if match else None
 
 
-def read_python_graph(file: Beside, attribute: str, name: str) -> GraphSpec:
+def read_python_graph(file: Beside, attribute: str, name: str, files: Files) -> GraphSpec:
     """Return the graph that a name of a file stands for.
 
     Args:
         file: the code, with a key relative to its own folder.
         name: what the graph is called in messages and by nodes that run it.
+        files: gives the files beside it, which it may import.
 
     Raises:
         GraphInvalid: the code cannot be run, or the name stands for no graph that a run can keep.
+        Denied: a file that it imports is not trusted.
     """
     title = f"{file.shown}:{attribute}"
-    graph = _compiled(load_name(code_of(file), attribute), title)
+    beside = {file.key: file, **with_imports([file], files)}
+    graph = _compiled(load_name(code_of(file, beside), attribute), title)
     _require_durable(graph, title)
     nodes = {each: _node(graph, each, f"{file.key}:{attribute}") for each in graph.builder.nodes}
     return GraphSpec(
         name=name,
         source=Source(file.shown, file.text),
         nodes=nodes,
-        routes=dict(_routes(graph, nodes)),
+        routes=dict(routes_of(graph.builder)),
         description=_first_line(file.text),
         inputs=inputs_of(graph.builder),
         limits=Limits(node_runs=NODE_RUNS),
-        beside={file.key: file},
+        beside=beside,
         code=f"{file.key}:{attribute}",
     )
 
@@ -133,11 +138,20 @@ def default_context(graph: CompiledStateGraph[Any, Any, Any, Any]) -> Any:
 
 
 def _node(graph: CompiledStateGraph[Any, Any, Any, Any], name: str, ref: str) -> NodeSpec:
-    below = graph_node_of(graph, name)
-    if below is not None:
-        given = {key: f"{{{{ state.{place} }}}}" for key, place in below.inputs.items()}
-        return NodeSpec(name, "graph", fields={"graph": below.graph, "with": given})
-    return NodeSpec(name, "python", fields={"call": ref, "with": {}})
+    run = graph_node_of(graph, name)
+    if run is not None:
+        given = {key: f"{{{{ state.{place} }}}}" for key, place in run.inputs.items()}
+        return NodeSpec(name, "graph", fields={"graph": run.graph, "with": given})
+    below = tuple(_below(graph.nodes[name].subgraphs, name, ref))
+    return NodeSpec(name, "python", fields={"call": ref, "with": {}}, below=below)
+
+
+def _below(graphs: Sequence[Any], name: str, ref: str) -> Iterator[NodeSpec]:
+    """Yield the nodes that run graphs of flow in graphs that a node is, or calls, however deep."""
+    for graph in graphs:
+        for inner in getattr(getattr(graph, "builder", None), "nodes", ()):
+            node = _node(graph, inner, ref)
+            yield from node.below if node.type != "graph" else [replace(node, name=f"{name}/{inner}")]
 
 
 def graph_node_of(graph: CompiledStateGraph[Any, Any, Any, Any], name: str) -> GraphNode | None:
@@ -145,24 +159,6 @@ def graph_node_of(graph: CompiledStateGraph[Any, Any, Any, Any], name: str) -> G
     runnable = graph.builder.nodes[name].runnable
     called = (getattr(runnable, "func", None), getattr(runnable, "afunc", None))
     return next((each for each in called if isinstance(each, GraphNode)), None)
-
-
-def _routes(graph: CompiledStateGraph[Any, Any, Any, Any], nodes: dict[str, NodeSpec]) -> Iterator[tuple[str, Route]]:
-    """Yield the ways on from each node, as LangGraph itself would draw them."""
-    names = {"__start__": START, "__end__": END}
-    edges = [
-        (names.get(e.source, e.source), names.get(e.target, e.target), e.conditional, e.data)
-        for e in graph.get_graph().edges
-    ]
-    for source in (START, *nodes):
-        ways = [(target, conditional, data) for start, target, conditional, data in edges if start == source]
-        targets = tuple(dict.fromkeys(target for target, *_ in ways))
-        if any(conditional for _, conditional, _ in ways):
-            yield source, Switch("", {str(data or target): target for target, _, data in ways})  # type: ignore[arg-type]
-        elif len(targets) == 1:
-            yield source, Always(targets[0])
-        elif targets:
-            yield source, Fan(targets)
 
 
 def _first_line(text: str) -> str:

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.config import get_config
 from langgraph.constants import END
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
+from langgraph.runtime import get_runtime
 from langgraph.types import Command, Interrupt, Send
 
 from ..core.errors import FlowError, LimitReached, ModelUnavailable, NodePaused, RunFailed, RunInterrupted
@@ -27,6 +29,7 @@ from ..nodes.deps import NodeDeps
 from ..nodes.own_thread import in_own_thread
 from ..nodes.prints import prints_aside
 from ..nodes.user_code import Code, failure_line
+from ..nodes.visit_models import models_for
 from ..tools.masked import masked_question
 from .faults import listed, near
 from .stored_state import masked, not_kept, pack, unpack
@@ -39,14 +42,18 @@ _PAUSES = (RunInterrupted, LimitReached, ModelUnavailable, NodePaused)
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """The visit that is under way: `label`, and what runs a graph of flow in it."""
+    """The visit that is under way: `label`, LangGraph's namespace of it, and what runs a graph of flow in it."""
 
     label: str
+    namespace: str
     run: Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
 
     async def run_graph(self, graph: str, inputs: Mapping[str, Any]) -> Any:
         """Return what the graph gave. Raises: FlowError: it failed."""
-        return await self.run(self.label, graph, inputs)
+        said = get_config()["metadata"]
+        inside = str(said["langgraph_checkpoint_ns"]).removeprefix(self.namespace).strip("|")
+        path = "".join(f"/{part}" for part in _inner_parts(inside, said))
+        return await self.run(f"{self.label}{path}", graph, inputs)
 
 
 VISIT: ContextVar[Visit | None] = ContextVar("flow_visit", default=None)
@@ -98,15 +105,14 @@ class PythonNode:
 
     def _label(self, graph: str, config: RunnableConfig) -> tuple[str, int]:
         said = config["metadata"]
-        step, path = int(said["langgraph_step"]), said["langgraph_path"]
-        item = f"[{path[1]}]" if path[0] == "__pregel_push" else ""
-        return f"{graph}/{self.name}{item}#{step}".lstrip("/"), step
+        return f"{graph}/{_step_name(self.name, said)}".lstrip("/"), int(said["langgraph_step"])
 
     async def _called(self, label: str, input: Any, config: RunnableConfig) -> Any:
         self.deps.events.progress(label, "running command" if self.kind == "python" else "retrieving")
-        token = VISIT.set(Visit(label, self.run_graph))
+        namespace = str(config["metadata"].get("langgraph_checkpoint_ns", ""))
+        token = VISIT.set(Visit(label, namespace, self.run_graph))
         try:
-            with prints_aside():
+            with prints_aside(), models_for(label, self.deps, _attempt(), namespace):
                 if _blocks(self.bound):
                     return await in_own_thread(lambda: self.bound.invoke(input, config), label)
                 return await self.bound.ainvoke(input, config)
@@ -208,6 +214,34 @@ def question_of(label: str, value: Any) -> Question:
 
 def _is_question(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == Question("human", "", "", ()).to_dict().keys()
+
+
+def _step_name(name: str, said: Mapping[str, Any]) -> str:
+    """Return a node with its step and, of several in one step, its number. `said`: LangGraph's metadata of it."""
+    path = said["langgraph_path"]
+    item = f"[{path[1]}]" if path[0] == "__pregel_push" else ""
+    return f"{name}{item}#{said['langgraph_step']}"
+
+
+def _inner_parts(inside: str, said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the nodes between a visit and one of a graph inside it, that one last, alike after every kill.
+
+    Args:
+        inside: its namespace below that of the visit, "NODE:TASK|NODE:TASK"; "" = it is the visit's own node.
+        said: its metadata. Of the nodes above it only LangGraph's id of their task is known.
+    """
+    *above, last = inside.split("|")
+    for each in above:
+        name, _, task = each.partition(":")
+        yield f"{name}[{task[:8]}]" if task else name
+    if last:
+        yield _step_name(last.partition(":")[0], said)
+
+
+def _attempt() -> int:
+    """Return which try by LangGraph's own retry policy this is, from 1."""
+    info = get_runtime().execution_info
+    return 1 if info is None else info.node_attempt
 
 
 def _blocks(bound: Any) -> bool:

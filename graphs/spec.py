@@ -199,12 +199,13 @@ class NodeSpec:
         workspace: where it works: with the run ("inherit"), with it but without changing anything, or in a checkout
             of its own.
         rights: of its commands, and of the commands of the graph that it runs.
+        below: of a graph written in Python: what runs graphs of flow inside a graph of LangGraph that the node is.
         fields: what belongs to the type (templates unless said otherwise):
             planner, coder, reviewer, sub_agent, agent, llm: prompt.
             tool: call (plain name), with (JSON object).
             shell: run (a list of texts, or {"command": Expr}), env (object, {} = none), parse ("text" | "json").
             python: call ("KEY:function", see GraphSpec.beside), with (JSON object, every argument in it).
-            retrieve: index ("code" | "docs"), query, k (number), filter (list or template, [] = all).
+            retrieve: index ("code" | "docs"), query, k (number), filter (list or template, [] = all), required (flag).
             human: show, choices (plain list), edits (state key or absent), headless (a choice or absent).
             commit: message, changes, files, yours (each of the last three may be absent).
             graph: graph (plain name), with (JSON object).
@@ -233,6 +234,7 @@ class NodeSpec:
     approve: Approve | None = None
     workspace: Workspace = "inherit"
     rights: Rights = Rights()
+    below: tuple[NodeSpec, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
 
     def schema(self) -> Schema | None:
@@ -374,7 +376,12 @@ def route_targets(route: Route) -> list[str]:
     return list(dict.fromkeys(targets))
 
 
+def graph_nodes(spec: GraphSpec) -> list[NodeSpec]:
+    """Return the nodes of a graph that run graphs of flow, those `below` its own ones among them."""
+    nodes = [each for node in spec.nodes.values() for each in (node, *node.below)]
+    return [node for node in nodes if node.type == "graph"]
+
+
 def subgraphs_of(spec: GraphSpec) -> list[str]:
-    """Return the names of the graphs that the graph's own nodes run, each once."""
-    names = [node.fields["graph"] for node in spec.nodes.values() if node.type == "graph"]
-    return list(dict.fromkeys(names))
+    """Return the names of the graphs that the graph's nodes run, each once."""
+    return list(dict.fromkeys(node.fields["graph"] for node in graph_nodes(spec)))

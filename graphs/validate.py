@@ -11,7 +11,7 @@ from .faults import Fault, invalid, listed, near
 from .fields import Path
 from .flow_checks import check_flow
 from .name_checks import NameChecks, schema_fields
-from .spec import OUTPUT_SCHEMAS, GraphSpec, InputSpec, NodeSpec, Schema, Switch, subgraphs_of
+from .spec import OUTPUT_SCHEMAS, GraphSpec, InputSpec, NodeSpec, Schema, Switch, graph_nodes, subgraphs_of
 
 _CALLING = frozenset({"planner", "coder", "reviewer", "sub_agent", "agent", "tool", "graph"})
 """Types of nodes that call tools, or run nodes that do."""
@@ -37,8 +37,8 @@ def check(
     faults = [] if spec.code else [*own_faults(spec, library, settings), *check_flow(spec)]
     for node in spec.nodes.values():
         faults += _check_tools(spec, node, tools)
-        if node.type == "graph":
-            faults += _check_subgraph(spec, node, library, graphs)
+    for node in graph_nodes(spec):
+        faults += _check_subgraph(spec, node, library, graphs)
     return sorted(set(faults))
 
 

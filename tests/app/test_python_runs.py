@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,6 +75,13 @@ class Place:
     def resume(self, answer: Any = None, run_id: str = "last") -> Any:
         given = None if answer is None else lambda question: answer
         return resume(run_id, workspace=self.repo, settings=self.settings, answer=given)
+
+    def run_killed(self, word: str) -> int:
+        """Return how the process of a run ended that kills itself."""
+        command = [sys.executable, "-m", "flowloom", "--no-input", "-c", f"server.url={self.settings['server.url']}"]
+        command += ["-c", "server.connect_timeout_s=60", "-c", "sandbox.backend=none"]
+        command += ["run", f"{self.file}:graph", word]
+        return subprocess.run(command, cwd=self.repo, capture_output=True, timeout=120).returncode
 
     @property
     def logged(self) -> list[str]:
@@ -200,6 +208,65 @@ def test_it_runs_a_graph_file_whose_person_and_command_work_as_ever(place: Place
         "done": [],
         "said": {"loud": "hi!", "said": "no"},
     }
+
+
+SMALL = (
+    "flow: 1\nname: small\ninput: {word: {type: string}}\nstate: {said: {type: object}, loud: {type: object}}\n"
+    "output: {loud: state.loud.text, said: state.said.choice}\nnodes:\n"
+    '  shout: {type: shell, run: [sh, -c, "echo $0 >> $PY_LOG; echo $0!", "{{ input.word }}"],'
+    " env: {PY_LOG: LOG}, output: {to: loud}}\n"
+    '  ask: {type: human, show: "Shout?", choices: [yes, no], output: {to: said}}\n'
+    "edges: [[START, shout, ask, END]]\n"
+)
+
+
+def test_it_runs_a_graph_file_inside_a_graph_that_is_a_node_of_it(place: Place) -> None:
+    place.file.with_name("small.yaml").write_text(SMALL.replace("LOG}", f"{place.log}}}"))
+    place.write(
+        'runs = graph_node("small", {"word": "word"}, "said")\n'
+        "inner = chain(first, one=runs, two=runs).compile()\n"
+        "graph = chain(team=chain(mid=inner).compile())\n"
+    )
+    place.run(word="hi")
+    asked: list[str] = []
+
+    def answer(question: Question) -> str:
+        asked.append(question.node)
+        return "yes"
+
+    done = resume("last", workspace=place.repo, settings=place.settings, answer=answer)
+    assert done.output["said"] == {"loud": "hi!", "said": "yes"}
+    assert place.logged == ["first", "hi", "hi"]
+    assert all(re.search(r"team#1/mid\[[0-9a-f]{8}\]/", each) for each in asked)
+    assert [each.partition("]/")[2] for each in asked] == ["one#2/ask#1", "two#3/ask#1"]
+
+
+def test_a_graph_file_deep_inside_goes_on_after_a_kill_without_doing_anything_twice(place: Place) -> None:
+    place.file.with_name("small.yaml").write_text(
+        SMALL.replace("LOG}", f"{place.log}}}")
+        .replace("shout, ask", "shout, slow, ask")
+        .replace("  ask:", "  slow: {type: python, call: 'slow.py:slow'}\n  ask:")
+    )
+    place.file.with_name("slow.py").write_text(
+        "import os, signal\n\n\ndef slow():\n    if not os.path.exists(os.environ['PY_LOG'] + '.killed'):\n"
+        "        open(os.environ['PY_LOG'] + '.killed', 'w').close()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    place.write('graph = chain(team=chain(first, one=graph_node("small", {"word": "word"}, "said")).compile())\n')
+    assert place.run_killed("hi") == -signal.SIGKILL
+    waiting = place.resume()
+    assert [each.node for each in waiting.questions] == ["team#1/one#2/ask#1"]
+    assert place.logged == ["first", "hi"]
+
+
+def test_a_graph_node_that_nobody_could_see_before_is_refused(place: Place) -> None:
+    place.file.with_name("small.yaml").write_text(SMALL.replace("LOG}", f"{place.log}}}"))
+    place.write(
+        "async def hidden(state):\n    return await graph_node('small', {'word': 'word'}, 'said')(state)\n"
+        "graph = chain(hidden)\n"
+    )
+    with pytest.raises(RunFailed, match=r"hidden#1: the graph 'small' was not to be seen in g\.py:graph"):
+        place.run(word="hi")
 
 
 def test_a_changed_file_is_not_gone_on_with(place: Place) -> None:
