@@ -104,7 +104,7 @@ def _for_word(command: Any, name: str, rest: Sequence[str], current: str, place:
         if name == "run" and arguments:
             yield from _inputs(arguments[0], place)
     elif name in _GRAPH_ARGUMENTS and (not arguments or name in ("graphs validate", "graphs test")):
-        yield from _graphs(place)
+        yield from _python_graphs(current, place) if ".py:" in current else _graphs(place)
     elif name in _RUN_ARGUMENTS and (not arguments or name == "runs rm"):
         yield from _runs(place)
     elif name in _WORD_ARGUMENTS and not arguments:
@@ -154,8 +154,7 @@ def _graph_texts(place: Place) -> Iterator[tuple[str, Path]]:
     for folder in folders:
         for path in sorted(folder.glob("*.y*ml")):
             if path.is_file():
-                with path.open("rb") as file:
-                    yield file.read(_MAX_BYTES).decode("utf-8-sig", "replace"), path
+                yield _text_of(path), path
 
 
 def _inputs(graph: str, place: Place) -> Iterator[Candidate]:
@@ -169,14 +168,36 @@ def _inputs(graph: str, place: Place) -> Iterator[Candidate]:
             yield Candidate(f"--{option}=", told)
 
 
-def _declared(graph: str, place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
+def _python_graphs(current: str, place: Place) -> Iterator[Candidate]:
+    """Yield the graphs of a Python file that the word names; the file is not run."""
+    from ..graphs.python_words import graph_names
+
+    file = current.rpartition(":")[0]
+    for name in graph_names(_text_of(place.directory / Path(file).expanduser())):
+        yield Candidate(f"{file}:{name}")
+
+
+def _text_of(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return file.read(_MAX_BYTES).decode("utf-8-sig", "replace")
+
+
+def _declared(graph: str, place: Place) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if ".py:" in graph:
+        from ..graphs.python_words import graph_inputs
+
+        file, _, attribute = graph.rpartition(":")
+        yield from graph_inputs(_text_of(place.directory / Path(file).expanduser()), attribute).items()
+        return
     from ..graphs.tree import parse
 
     texts: Iterator[tuple[str, Path]] = _graph_texts(place)
     path = place.directory / Path(graph).expanduser()
     is_path = "/" in graph or graph.endswith((".yaml", ".yml"))
     if is_path and path.is_file():
-        texts = iter([(path.read_text("utf-8-sig", errors="replace")[:_MAX_BYTES], path)])
+        texts = iter([(_text_of(path), path)])
     for text, found in texts:
         if not is_path and graph not in _NAME.findall(text):
             continue

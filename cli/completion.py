@@ -15,11 +15,22 @@ _BASH = """\
 # Completion of flow for bash: put this line into ~/.bashrc
 #   eval "$(flow completion bash)"
 _flow_complete() {
-    local line
+    local line word last= count=0 words=() before=
     COMPREPLY=()
+    # bash parts notes.py:graph at the colon, and replaces only what stands behind it.
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do
+        if [[ ( $word == : && $last == *.py ) || $last == *.py: ]]; then
+            words[count-1]=$last$word
+        else
+            words[count++]=$word
+        fi
+        last=${words[count-1]}
+    done
+    [[ $last != *.py:* ]] || before=${last%:*}:
     while IFS= read -r line; do
-        COMPREPLY+=("${line%%$'\\t'*}")
-    done < <(flow completion words -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+        line=${line%%$'\\t'*}
+        COMPREPLY+=("${line#"$before"}")
+    done < <(flow completion words -- "${words[@]}" 2>/dev/null)
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]]; then
         compopt -o nospace 2>/dev/null
     fi
@@ -54,10 +65,15 @@ _FISH = """\
 #   flow completion fish | source
 function __flow_complete
     set -l words (commandline -opc) (commandline -ct)
-    flow completion words -- $words[2..-1] 2>/dev/null
+    set -l found (flow completion words -- $words[2..-1] 2>/dev/null)
+    if test (count $found) -gt 0
+        printf '%s\\n' $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
 end
 complete -c flow -e
-complete -c flow -a '(__flow_complete)'
+complete -c flow -f -a '(__flow_complete)'
 """
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -135,16 +139,121 @@ def test_script_of_each_shell_asks_for_words(flow: Flow, shell: str) -> None:
         subprocess.run([program, "-n"], input=script, text=True, check=True)
 
 
-def test_bash_completes_with_the_script(flow: Flow, graph: Path, workspace: Path, tmp_path: Path) -> None:
-    script = flow("completion", "bash").out
-    (tmp_path / "flow").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m flowloom "$@"\n')
-    (tmp_path / "flow").chmod(0o755)
-    asked = "COMP_WORDS=(flow run mend --ta); COMP_CWORD=3; _flow_complete; printf '%s|' \"${COMPREPLY[@]}\"\n"
-    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+PYTHON = """\
+class Wanted(TypedDict):
+    topic: Annotated[str, "what about"]
+    loud: bool
+graph = StateGraph(State, input_schema=Wanted)
+raise SystemExit("a Tab runs nothing")
+"""
+
+
+def test_graphs_in_python_and_their_inputs_are_completed_like_those_of_files(flow: Flow, workspace: Path) -> None:
+    (workspace / "notes.py").write_text(PYTHON)
+    assert words(flow, "run", "notes.py:") == ["notes.py:graph"]
+    assert words(flow, "graphs", "draw", "notes.py:gr") == ["notes.py:graph"]
+    assert words(flow, "run", "notes.py:graph", "--to") == ["--topic="]
+    assert words(flow, "run", "notes.py:graph", "otters", "--no-l") == ["--no-loud"]
+    assert words(flow, "run", "notes.py:other", "--to") == words(flow, "run", "gone.py:graph", "--to") == []
+
+
+@pytest.fixture
+def flow_program(tmp_path: Path) -> dict[str, str]:
+    """The environment of a shell that finds `flow`."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "flow"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m flowloom "$@"\n')
+    program.chmod(0o755)
+    return {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "reply"),
+    [
+        ("flow run mend --ta", "--task=|"),
+        ("flow run notes.py :", "graph|"),
+        ("flow run notes.py : gr", "graph|"),
+        ("flow run notes.py : graph --to", "--topic=|"),
+    ],
+)
+def test_bash_completes_with_the_script(
+    flow: Flow, graph: Path, workspace: Path, flow_program: dict[str, str], typed: str, reply: str
+) -> None:
+    (workspace / "notes.py").write_text(PYTHON)
+    count = len(typed.split())
+    asked = f"COMP_WORDS=({typed}); COMP_CWORD={count - 1}; _flow_complete; printf '%s|' \"${{COMPREPLY[@]}}\"\n"
     done = subprocess.run(
-        ["bash"], input=script + asked, env=env, cwd=workspace, text=True, capture_output=True, check=True
+        ["bash"],
+        input=flow("completion", "bash").out + asked,
+        env=flow_program,
+        cwd=workspace,
+        text=True,
+        capture_output=True,
+        check=True,
     )
-    assert done.stdout == "--task=|"
+    assert done.stdout == reply
+
+
+def test_fish_completes_with_the_script(
+    flow: Flow, graph: Path, workspace: Path, tmp_path: Path, flow_program: dict[str, str]
+) -> None:
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+    (workspace / "notes.py").write_text(PYTHON)
+    (script := tmp_path / "flow.fish").write_text(flow("completion", "fish").out)
+    asked = f"source {script}; complete -C 'flow run mend --ta'; complete -C 'flow run notes.py:graph --to'"
+    asked += "; complete -C 'flow graphs draw mend --as a'; complete -C 'flow graphs validate ./no'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", asked], env=flow_program, cwd=workspace, text=True, capture_output=True
+    )
+    assert done.stdout.splitlines() == ["--task=", "--topic=\twhat about", "ascii", "./notes.py"], done.stderr
+
+
+class Terminal:
+    """An interactive zsh without settings of anybody's."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self._pid, self._fd = pty.fork()
+        if self._pid == 0:
+            os.chdir(folder)
+            os.execvpe("zsh", ["zsh", "-f", "-i"], {**env, "TERM": "dumb", "PS1": "$ "})
+
+    def type(self, text: str) -> None:
+        os.write(self._fd, text.encode())
+
+    def shows(self, wanted: str) -> bool:
+        """Return whether the text comes on the screen, bells left out."""
+        seen, end = "", time.monotonic() + 60
+        while wanted not in seen and time.monotonic() < end:
+            if select.select([self._fd], [], [], 0.1)[0]:
+                seen += os.read(self._fd, 65536).decode(errors="replace").replace("\a", "")
+        return wanted in seen
+
+    def close(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        os.close(self._fd)
+
+
+def test_zsh_completes_with_the_script(
+    flow: Flow, graph: Path, workspace: Path, tmp_path: Path, flow_program: dict[str, str]
+) -> None:
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed")
+    (workspace / "notes.py").write_text(PYTHON)
+    (script := tmp_path / "flow.zsh").write_text(flow("completion", "zsh").out)
+    zsh = Terminal(flow_program, workspace)
+    try:
+        zsh.type(f"autoload -U compinit; compinit -u -D; source {script}; echo REA''DY\n")
+        assert zsh.shows("READY")
+        zsh.type("flow run mend --ta\t")
+        assert zsh.shows("--task=")
+        zsh.type("x \x15flow run notes.py:graph --to\t")
+        assert zsh.shows("--topic=")
+        zsh.type("x \x15flow graphs draw mend --as a\t")
+        assert zsh.shows("--as ascii")
+    finally:
+        zsh.close()
 
 
 def test_unknown_shell_is_refused(flow: Flow) -> None:
