@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.errors import UsageError
 from ..core.ports import Embedder
@@ -23,6 +23,7 @@ from ..retrieval.doc_sync import OnDocument, SyncReport
 from .context import AppContext
 
 if TYPE_CHECKING:
+    from ..graphs.spec import NodeSpec
     from ..retrieval.vectors import VectorIndex
 
 ScopeName = Literal["project", "user"]
@@ -124,15 +125,28 @@ def add_documents(context: AppContext, paths: Sequence[str], name: str, scope: S
     return name
 
 
-def require_documents(context: AppContext, within: Sequence[str]) -> None:
-    """Refuse a question that no document could answer, before a model is asked.
-
-    Args:
-        within: names of collections or globs of paths; () = all documents.
+def require_documents(context: AppContext, nodes: Iterable[NodeSpec], inputs: Mapping[str, Any]) -> None:
+    """Refuse a run whose nodes require documents that are not there, before a model is asked.
 
     Raises:
-        UsageError: nothing is indexed, or a word is neither a collection's name nor a glob.
+        UsageError: nothing is indexed, or a node's filter has a word that is neither a collection nor a glob.
     """
+    for node in nodes:
+        if node.fields.get("required") and node.fields["index"] == "docs":
+            _require(context, _filter_of(node, inputs))
+
+
+def _filter_of(node: NodeSpec, inputs: Mapping[str, Any]) -> list[str]:
+    """Return what a retrieve node looks in, as far as the run's inputs tell it; [] = all, or that is not known."""
+    from ..graphs.expressions import names_in_template, render  # late: `flow docs` has no use for Jinja
+
+    template = node.fields["filter"]
+    known = all(path[:1] == ("input",) for path in names_in_template(template))
+    words = render(template, {"input": inputs}) if known else []
+    return [word for word in words if isinstance(word, str)] if isinstance(words, list) else []
+
+
+def _require(context: AppContext, within: Sequence[str]) -> None:
     known = [name for index in scopes_of(context).values() for name in index.names()]
     if not known:
         raise UsageError("No documents are indexed for this project.", hint="Add some with: flow docs add PATH")

@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..configs.model_settings import ROLES
 from ..configs.settings import Settings
 from ..core.errors import UsageError
-from ..core.events import Noticed, QuestionAnswered, RunStarted
+from ..core.events import QuestionAnswered
 from ..core.masking import SecretMask
-from ..core.questions import Answer, Question
+from ..core.questions import Answer
 from ..core.texts import shortened
-from ..graphs.below import flow_of
-from ..graphs.facts import Facts
 from ..graphs.find import Loaded
 from ..graphs.input_words import read_words
 from ..graphs.inputs import positional_input, read_inputs
+from ..graphs.named_models import named_models
 from ..nodes.title import text_title
 from ..retrieval.files import require_rules
 from ..runs.changes import require_git
 from ..runs.kept_secrets import new_key
 from ..runs.lease import require_free_workspace, take_lease
-from ..runs.limits import RunLimits
-from ..runs.replies import Replies
-from ..runs.stoppable import Stoppable
 from ..runs.store import RunRow, RunStore, new_run_id
 from ..runs.versions import require_readable
-from ..tools.sandboxes import choose_sandbox
-from .background import RunBackground
-from .checkout import WORKTREE_HINT, begin_or_undo, continue_in, left_in_worktree, plan_worktree
-from .compose import RunParts, background_jobs, git_facts, node_deps, run_retriever
-from .context import Answerer, AppContext, Surface, runs_db
-from .engine import engine_beside
-from .graphs import GRAPH_SETTINGS, load_graph
+from .checkout import WORKTREE_HINT, begin_or_undo, continue_in, plan_worktree
+from .context import AppContext, Surface, runs_db
+from .docs import require_documents
+from .driving import drive
+from .graphs import load_graph
 from .kept_graph import check_graph, graph_fields
-from .mentions import MentionParts, attach_mentions, attaches, texts_of
-from .model_pool import ModelPool, falling_back
+from .mentions import texts_of
+from .model_pool import ModelPool
 from .models import Preflight, connect, record_file
 from .resume import Held, ResumeRequest
-from .secrets import keep_mask, kept_mask, make_mask, masked_answer, state_mask
+from .secrets import keep_mask, kept_mask, make_mask, masked_answer
 from .sink import StoreSink
-from .spending import RUN_LIMITS, require_prices, run_limits
-from .titles import FirstAnswer, titled
-from .verify import keep_verify, kept_verify, needs_verify, verify_command
+from .spending import RUN_LIMITS, require_prices
+from .verify import detected_check, keep_verify, needs_verify, verify_command
 
 if TYPE_CHECKING:
     from ..runs.runner import Outcome
@@ -109,13 +100,11 @@ async def start_run(
     require_rules(context.workspace)
     loaded = loaded or load_graph(context, request.graph)
     inputs = read_inputs(loaded.spec, given := given_inputs(loaded, request))
+    require_documents(context, loaded.spec.nodes.values(), inputs)
     read = positional_input(loaded.spec) if request.text_is_read else ""
-    options = {**_options(context, request), "texts": texts_of(inputs, given, read)}
     run_id = new_run_id()
-    folder = context.workspace
-    if request.worktree:
-        worktree = plan_worktree(context, run_id)
-        folder, options["worktree"] = worktree.folder, worktree.to_dict()
+    options, folder = _planned(context, request, run_id)
+    options["texts"] = texts_of(inputs, given, read)
     secrets = make_mask(new_key(), os.environ, context.workspace)
     inputs = secrets.mask_data(inputs)
     with RunStore(runs_db(context)) as store, _server(options, folder, secrets) as replaying:
@@ -127,8 +116,9 @@ async def start_run(
         ) as pool:
             require_prices(settings.models, options, pool.names.values())
             # After the connection: nobody is asked for a run that cannot begin.
-            verify = verify_command(context, surface, options["mode"]) if needs_verify(loaded.nodes) else None
+            verify = verify_command(context, surface, options["mode"]) if needs_verify(loaded.file_nodes) else None
             options["verify"] = secrets.mask_data(verify)
+            options["check"] = detected_check(context, surface, options["mode"], loaded.nodes)
             with store.change():
                 keep_verify(store.blobs_folder(run_id), verify, options["verify"])
                 row = _new_run(context, store, loaded, inputs, {**options, **pool.stored()}, run_id, secrets)
@@ -136,7 +126,7 @@ async def start_run(
             with lease:
                 keep_mask(secrets, store.blobs_folder(row.id))
                 row = await begin_or_undo(store, row, surface.watcher)
-                return await _drive(context, loaded, Held(row, store, lease), pool, surface, secrets, resumed=False)
+                return await drive(context, loaded, Held(row, store, lease), pool, surface, secrets, resumed=False)
 
 
 async def go_on(context: AppContext, request: ResumeRequest, surface: Surface, held: Held) -> Outcome:
@@ -165,7 +155,7 @@ async def go_on(context: AppContext, request: ResumeRequest, surface: Surface, h
             options = {**_raised(row.options, request), "compact": request.compact, **pool.stored()}
             row = store.update_run(row.id, options=options, **graph_fields(loaded, secrets))
             _answer_first(store, row, request.answers, surface, secrets)
-            return await _drive(context, loaded, held._replace(row=row), pool, surface, secrets, resumed=True)
+            return await drive(context, loaded, held._replace(row=row), pool, surface, secrets, resumed=True)
 
 
 def given_inputs(loaded: Loaded, request: RunRequest) -> dict[str, Any]:
@@ -217,90 +207,13 @@ def _new_run(
     )
 
 
-async def _drive(
-    context: AppContext,
-    loaded: Loaded,
-    held: Held,
-    pool: ModelPool,
-    surface: Surface,
-    secrets: SecretMask,
-    *,
-    resumed: bool,
-) -> Outcome:
-    row, store, lease = held
-    context = replace(context, workspace=Path(row.folder))
-    first = FirstAnswer(surface.watcher)
-    sink = StoreSink(store, row.id, first, secrets)
-    nodes: dict[str, str] = {node.name: node.type for node in loaded.spec.nodes.values()}
-    sink.emit("", RunStarted(row.graph, row.input, pool.names["main"], resumed, pool.names, nodes))
-    for event in (*((Noticed(pool.note),) if pool.note else ()), *pool.told()):
-        sink.emit("", event)
-    gate = run_limits(context.settings.models, loaded.spec.limits, row, store)
-    sink.progress("", "retrieving")
-    retriever = run_retriever(context, lambda text: sink.emit("", Noticed(text)), Path(row.workspace))
-    # These wait for git and for a probe of the sandbox, so side by side.
-    _, sandbox, facts = await asyncio.gather(
-        asyncio.to_thread(retriever.prepare),
-        asyncio.to_thread(choose_sandbox, context.settings.sandbox, context.dirs, os.environ),
-        asyncio.to_thread(run_facts, context, row, store),
-    )
-    replies = Replies(store, row.id)
-    parts = RunParts(
-        row,
-        store,
-        sink,
-        gate,
-        lambda wanted: Stoppable(replies.of(pool.model(wanted)), surface.stop),
-        lease,
-        secrets,
-        pool.tool_names,
-        background_jobs(context, store, row, secrets),
-        falling_back(pool, store, row.id, sink),
-        sandbox,
-        pool,
-    )
-    deps = node_deps(context, parts, retriever)
-    flow = flow_of(loaded.spec, loaded.library, deps, facts)
-    try:
-        # A first request that goes out early would lack what a person attached.
-        opening = None if resumed or attaches(row) else flow.open(row.input)
-        async with engine_beside(opening) as engine, engine.open_saver(store.path, store.fence) as saver:
-            if any(spec.code for spec in (loaded.spec, *loaded.library.values())):
-                saver.mask = state_mask(secrets)
-            answerer = _timed(surface.answerer, gate, secrets)
-            private = context.settings.retrieval.private_addresses
-            mentions = MentionParts(context.workspace, row, store, sink, secrets, deps, answerer, private)
-            attach = partial(attach_mentions, mentions)
-            with (background := RunBackground(parts.background, lease, sink)).kept():
-                runner = engine.runner(row, store, sink, answerer, surface.stop, secrets, background.end, attach)
-                async with titled(row, store, loaded.spec, pool, deps, first, wished=context.settings.models.titles):
-                    outcome = await runner.drive(flow, saver)
-        hint = f"{outcome.hint}\n{left_in_worktree(row, outcome)}".strip()
-        return replace(outcome, diff=await asyncio.to_thread(deps.changes.diff), hint=hint)
-    finally:
-        retriever.close()
-
-
-def _timed(answerer: Answerer, gate: RunLimits, secrets: SecretMask) -> Answerer:
-    """Return the answerer with a person's thinking left out of the run's time, and secrets out of the answers."""
-
-    def answer(question: Question) -> Answer | None:
-        with gate.paused():
-            return masked_answer(answerer(question), secrets)
-
-    return answer
-
-
-def run_facts(context: AppContext, row: RunRow, store: RunStore) -> Facts:
-    """Return what the expressions of a run's graph see beside its inputs and its state."""
-    verify = kept_verify(store.blobs_folder(row.id), row.options["verify"])
-    settings = dict(zip(GRAPH_SETTINGS, (verify, context.settings.check or None), strict=True))
-    return Facts(settings=settings, run={"id": row.id}, git=_git_facts(context, row))
-
-
-def _git_facts(context: AppContext, row: RunRow) -> dict[str, Any]:
-    """Return {branch, head, uncommitted}: the last lists the tracked files that were changed before the run."""
-    return {**git_facts(context.workspace), "uncommitted": row.baseline.get("modified", [])}
+def _planned(context: AppContext, request: RunRequest, run_id: str) -> tuple[dict[str, Any], Path]:
+    """Return the options of a run that is to begin, and the folder that it will work in."""
+    options = _options(context, request)
+    if not request.worktree:
+        return options, context.workspace
+    worktree = plan_worktree(context, run_id)
+    return {**options, "worktree": worktree.to_dict()}, worktree.folder
 
 
 def _options(context: AppContext, request: RunRequest) -> dict[str, Any]:
@@ -335,12 +248,13 @@ def _server(
 
 
 def _settings(settings: Settings, replaying: Replay | None) -> Settings:
-    """Return the settings, with the replay's server in place of the configured one and its only model for all."""
+    """Return the settings, with the replay's server in place of the configured one, and its models."""
     if replaying is None:
         return settings
-    alone: dict[str, Any] = {**dict.fromkeys(ROLES, ""), "fallback": [], "role_fallback": {}}
+    places = replaying.recorded.places
+    alone: dict[str, Any] = {**{role: places.get(role, "") for role in ROLES}, "fallback": [], "role_fallback": {}}
     # Another window would come to other compactions, and so to other requests.
-    alone["num_ctx"] = replaying.recorded.window or settings.models.num_ctx
+    alone["num_ctx"] = replaying.recorded.told("").window or settings.models.num_ctx
     server = settings.server.model_copy(update={"url": replaying.server.url, "kind": "auto"})
     models = settings.models.model_copy(update=alone)
     return settings.model_copy(update={"server": server, "models": models})
@@ -379,8 +293,9 @@ def _preflight(context: AppContext, surface: Surface) -> Preflight:
 
 
 def exact_tags(loaded: Loaded) -> tuple[str, ...]:
-    """Return the model tags that nodes of the graphs name themselves, roles left out."""
-    models = (node.model for node in loaded.nodes)
+    """Return the model tags that nodes of the graphs and their code name themselves, roles left out."""
+    coded = (name for spec in (loaded.spec, *loaded.library.values()) for name in named_models(spec))
+    models = (*(node.model for node in loaded.nodes), *coded)
     return tuple(dict.fromkeys(model for model in models if model and model not in ROLES))
 
 

@@ -33,7 +33,6 @@ def ask(
     Nothing is passed on that the documents do not bear out: each statement is cited, each citation is looked up. What
     they do not say is told as such, with the nearest passages.
     """
-    from ..app.docs import require_documents
     from ..app.run import RunRequest, start_run
     from .run import read_models
     from .surface import drive
@@ -46,7 +45,6 @@ def ask(
     # It reads alone, so it may run beside a run that changes files.
     flags = {"mode": "plan", "models.preflight": False if no_preflight else None}
     context = app_context(options, {**read_models(model or []), **flags})
-    require_documents(context, sources or [])
     request = RunRequest("docs-qa", inputs={"question": question, "sources": list(sources or [])})
 
     async def asked(surface: Surface) -> Outcome:

@@ -82,7 +82,7 @@ class Cite(_Schema):
 class CitedAnswer(_Schema):
     """An answer from numbered passages. `enough`: whether they held what was asked for."""
 
-    text: str = Field(min_length=1, description="the answer, each statement marked with its passage, like [2]")
+    text: str = Field(description="the answer, each statement marked with its passage, like [2]; else empty")
     cites: list[Cite] = Field(default_factory=list, description="one for each number in the text")
     enough: bool = Field(description="whether the passages were enough to answer")
 

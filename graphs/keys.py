@@ -189,6 +189,7 @@ NODE_KEYS: Mapping[str, Key] = {
     "query": _key("template", "what is searched for"),
     "k": _key("count", "hits at most"),
     "filter": _key("data", "path globs or names of collections; a hit fits one of them"),
+    "required": _key("flag", "whether a run is refused, before a model is asked, where no documents are indexed"),
 }
 """Every key that a node of some type may have."""
 
@@ -209,7 +210,7 @@ TYPE_KEYS: Mapping[str, tuple[str, ...]] = {
     "tool": (*_FLOW, *_VALUE, *_RIGHTS, "workspace", "call", "with"),
     "shell": (*_FLOW, *_VALUE, *_RIGHTS, "workspace", "run", "env", "parse"),
     "python": (*_FLOW, *_VALUE, *_RIGHTS, "workspace", "call", "with"),
-    "retrieve": (*_FLOW, *_VALUE, "index", "query", "k", "filter"),
+    "retrieve": (*_FLOW, *_VALUE, "index", "query", "k", "filter", "required"),
     "human": (*_FLOW, "output", "ensure", "show", "choices", "edits", "headless"),
     "commit": (*_FLOW, *_VALUE, "message", "changes", "files", "yours"),
     "graph": (*_FLOW, *_VALUE, *_RIGHTS, "workspace", "graph", "with"),

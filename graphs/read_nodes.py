@@ -206,6 +206,7 @@ def _read_retrieve(fields: Fields) -> dict[str, Any]:
         "query": fields.word("query", "a text that is not empty"),
         "k": fields.count("k") or _HITS,
         "filter": wanted if isinstance(wanted, (str, list)) else [],
+        "required": fields.flag("required"),
     }
 
 

@@ -243,11 +243,26 @@ def test_the_passages_fit_a_window_of_8k(asking: Asking) -> None:
     assert asking.prompts[0].count("<passage ") >= 3
 
 
-def test_without_documents_no_model_is_asked(asking: Asking) -> None:
-    done = asking.ask(QUESTION, fee)
+@pytest.mark.parametrize("command", [("ask",), ("run", "docs-qa")])
+def test_without_documents_no_model_is_asked(asking: Asking, command: tuple[str, ...]) -> None:
+    done = asking.ask(QUESTION, fee, command=command)
     assert (done.code, done.out) == (2, "")
     assert done.err == "flow: No documents are indexed for this project.\nAdd some with: flow docs add PATH\n"
     assert asking.rewrites == 0
+
+
+def test_a_collection_that_is_not_there_is_told_before_a_model_is_asked(asking: Asking) -> None:
+    asking.add(expenses=EXPENSES)
+    done = asking.ask(QUESTION, fee, "-i", 'sources=["doc"]', command=("run", "docs-qa"))
+    assert (done.code, done.out, asking.rewrites) == (2, "", 0)
+    assert done.err == "flow: There is no collection 'doc'.\nDid you mean 'docs'? There is: docs.\n"
+
+
+def test_a_model_may_say_with_an_empty_text_that_the_passages_do_not_hold_the_answer(asking: Asking) -> None:
+    asking.add(leave=LEAVE)
+    output = asking.output("How many days of leave do I get on Mars?", lambda prompt, turn: cited("", enough=False))
+    assert (output["enough"], output["answer"]) == (False, "This is not in the indexed documents.")
+    assert [source["path"] for source in output["sources"]] == ["docs/leave.md"]
 
 
 def test_flow_run_docs_qa_shows_the_same(asking: Asking) -> None:
