@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UsageError
+from ..core.hits import place_text
 from .context import CliOptions, app_context
 from .printing import one_line, print_items, print_json, visible
 
@@ -26,6 +27,7 @@ _DEFAULT_COUNT = 5
 _MOST = 100
 _SHOWN_LINES = 8
 _SHOWN_UNREAD = 20
+_TOLD_AT_ONCE = 3
 _PROGRESS_AFTER_S = 1.0
 _SCOPES = {"project": "this project", "user": "all projects"}
 
@@ -314,9 +316,14 @@ def _print_state(state: CollectionState) -> None:
 
 
 def _tell_unread(options: CliOptions, states: list[CollectionState]) -> None:
-    count = sum(len(state.facts.unread) + len(state.facts.partly) for state in states)
-    if count and not options.quiet:
-        print(f"flow: {count:,} not searched or in part only; `flow docs status` says why.", file=sys.stderr)
+    unread = [each for state in states for each in (*state.facts.unread, *state.facts.partly)]
+    if options.quiet or not unread:
+        return
+    if len(unread) > _TOLD_AT_ONCE:
+        print(f"flow: {len(unread):,} not searched or in part only; `flow docs status` says why.", file=sys.stderr)
+        return
+    for each in unread:
+        print(f"flow: not searched, or in part only: {visible(each.path)}: {visible(each.reason)}", file=sys.stderr)
 
 
 def _hit(found: DocHit) -> dict[str, Any]:
@@ -339,10 +346,10 @@ def _hit(found: DocHit) -> dict[str, Any]:
 
 def _print_hit(number: int, found: DocHit) -> None:
     hit = found.hit
-    page = f", page {hit.page}" if hit.page is not None else ""
+    place = place_text(hit.path, hit.page, hit.start_line, hit.end_line)
     stale = "  [changed since it was read]" if hit.stale else ""
     heading = f"  {visible(one_line(hit.heading))}" if hit.heading else ""
-    print(f"{number}. {visible(hit.path)}:{hit.start_line}-{hit.end_line}{page}{heading}{stale}")
+    print(f"{number}. {visible(place)}{heading}{stale}")
     lines = hit.text.splitlines()
     for line in lines[:_SHOWN_LINES]:
         print(f"   {visible(line)}")

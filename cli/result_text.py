@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..core.hits import place_of
 from .amounts import counted
 from .printing import one_line, visible
 
@@ -113,10 +114,7 @@ def _cited_text(output: Mapping[str, Any]) -> str:
 
 
 def _source_text(source: Mapping[str, Any]) -> str:
-    page = (
-        f", page {source['page']}" if source.get("page") else f":{source.get('start_line')}-{source.get('end_line')}"
-    )
     heading = f" ({one_line(source['heading'])})" if source.get("heading") else ""
     stale = "  [changed since it was read]" if source.get("stale") else ""
     quote = f'\n      "{one_line(source["quote"])}"' if source.get("quote") else ""
-    return f"  [{source.get('number')}] {source.get('path')}{page}{heading}{stale}{quote}"
+    return f"  [{source.get('number')}] {place_of(source)}{heading}{stale}{quote}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.fences import fenced
-from ..core.hits import Hit
+from ..core.hits import Hit, place_text
 from ..core.ports import TokenCounter
 
 
@@ -64,6 +64,5 @@ def _shortened(lines: list[str], kept: int, keep_end: bool) -> str:
 
 
 def _place(hit: Hit) -> str:
-    page = f" page {hit.page}" if hit.page is not None else ""
     heading = f" ({hit.heading})" if hit.heading else ""
-    return f"## {hit.path}:{hit.start_line}-{hit.end_line}{page}{heading}"
+    return f"## {place_text(hit.path, hit.page, hit.start_line, hit.end_line)}{heading}"

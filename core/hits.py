@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .effects import Spans
 
@@ -45,14 +47,51 @@ class Hit:
     stale: bool = False
 
 
+class _Parts(NamedTuple):
+    """What a format's pages are called, and its lines where a person can count them; "" = nobody can."""
+
+    page: str = "page"
+    lines: str = ""
+
+
+_PARTS: Mapping[str, _Parts] = {
+    **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx"), _Parts("slide")),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), _Parts("sheet", "rows")),
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), _Parts(lines="paragraphs")),
+    ".ipynb": _Parts("cell"),
+}
+
+
+def place_text(path: str, page: int | None, start_line: int, end_line: int) -> str:
+    """Return where a passage stands, for a person: "a.md:3-5", "a.pdf, page 2", "a.xlsx, sheet 1, rows 3-8"."""
+    parts = _PARTS.get(PurePosixPath(path).suffix.lower(), _Parts())
+    if page is None and not parts.lines:
+        return f"{path}:{start_line}-{end_line}"
+    where = [path, *([] if page is None else [f"{parts.page} {page}"])]
+    return ", ".join([*where, *([f"{parts.lines} {start_line}-{end_line}"] if parts.lines else [])])
+
+
+def place_of(hit: Mapping[str, Any]) -> str:
+    """Return the same of a hit, or of a source of an answer, as JSON data."""
+    lines = int(hit.get("start_line") or 1), int(hit.get("end_line") or 1)
+    return place_text(str(hit.get("path") or ""), hit.get("page") or None, *lines)
+
+
 def hit_to_dict(hit: Hit) -> dict[str, Any]:
     """Return the hit as JSON data."""
     return asdict(hit)
 
 
 def path_fits(path: str, globs: Sequence[str]) -> bool:
-    """Return whether a path fits one of the globs, as a .gitignore writes them: "docs/**/*.md", "*.pdf"."""
-    return _rules(tuple(globs)).match_file(path)
+    """Return whether a path fits one of the globs, as a .gitignore writes them: "docs/**/*.md", "*.pdf".
+
+    Names that macOS wrote have their accents and voiced kana in two characters; they fit as they are seen.
+    """
+    return _rules(tuple(map(_composed, globs))).match_file(_composed(path))
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 @lru_cache(maxsize=64)

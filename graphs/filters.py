@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..core.hits import place_of
 from ..llm.tokens import EstimatingCounter
 from .citations import checked, language
 from .hit_lists import fitting, fused, nearest, numbered_passages, quotable, withheld
@@ -71,9 +72,8 @@ def passages(hits: Any) -> str:
     blocks = []
     for hit in hits:
         _need(hit, Mapping, "a list of hits")
-        page = f", page {hit['page']}" if hit.get("page") else f":{hit.get('start_line', 1)}-{hit.get('end_line', 1)}"
         heading = f" {_one_line(hit.get('heading'))}" if hit.get("heading") else ""
-        blocks.append(f"[{hit.get('id', '')}] {hit.get('path', '')}{page}{heading}\n{hit.get('text', '')}")
+        blocks.append(f"[{hit.get('id', '')}] {place_of(hit)}{heading}\n{hit.get('text', '')}")
     return "\n\n".join(blocks)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.fences import fenced, without_hidden
+from ..core.hits import place_of
 from ..llm.tokens import EstimatingCounter
 from ..retrieval.fusion import fuse_ranks
 
@@ -95,10 +96,8 @@ def source(number: int, hit: Mapping[str, Any], quote: str) -> dict[str, Any]:
 
 def place(hit: Mapping[str, Any]) -> str:
     """Return where a hit stands, for a person: path, page or lines, and heading."""
-    lines = f":{hit.get('start_line', 1)}-{hit.get('end_line', 1)}"
-    page = f", page {hit['page']}" if hit.get("page") else lines
     heading = " ".join(str(hit.get("heading") or "").split())
-    return without_hidden(f"{hit.get('path', '')}{page}{f' ({heading})' if heading else ''}")
+    return without_hidden(f"{place_of(hit)}{f' ({heading})' if heading else ''}")
 
 
 def hits_of(hits: Any) -> list[Mapping[str, Any]]:

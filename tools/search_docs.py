@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ..core.effects import Effect, Nothing, ToolResult
 from ..core.fences import fenced
-from ..core.hits import Hit
+from ..core.hits import Hit, place_text
 from ..core.tool import ToolContext, ToolSpec
 from .args import ToolArgs
 from .prompt_text import description
@@ -28,10 +28,10 @@ def plan(args: Args, ctx: ToolContext) -> Effect:
 
 
 def _shown(number: int, hit: Hit) -> str:
-    page = f" page {hit.page}" if hit.page is not None else ""
+    place = place_text(hit.path, hit.page, hit.start_line, hit.end_line)
     heading = f" ({hit.heading})" if hit.heading else ""
     stale = " [changed since it was read]" if hit.stale else ""
-    return f"[{number}] {hit.path}:{hit.start_line}-{hit.end_line}{page}{heading}{stale}\n{hit.text}"
+    return f"[{number}] {place}{heading}{stale}\n{hit.text}"
 
 
 TOOL = ToolSpec("search_docs", "read", description("search_docs"), Args, plan, together=True)

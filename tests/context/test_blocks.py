@@ -41,7 +41,7 @@ def test_visible_text_is_kept_with_tabs_breaks_and_emoji() -> None:
 
 
 def test_hit_stands_under_path_lines_page_and_heading() -> None:
-    assert hits_text([hit(heading="Cart.total", page=7)]) == "## a.py:3-4 page 7 (Cart.total)\nx = 1"
+    assert hits_text([hit(heading="Cart.total", page=7)]) == "## a.py, page 7 (Cart.total)\nx = 1"
 
 
 def test_map_names_no_lines_of_its_own() -> None:

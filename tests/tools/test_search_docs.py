@@ -16,7 +16,7 @@ def test_hits_stand_in_a_frame_with_their_places(rig: Any) -> None:
     rig.retriever.hits = [hit("five days", page=7, heading="Leave > Family"), hit("old", stale=True)]
     assert rig.read("search_docs", query="leave") == (
         "<documents>\n"
-        "[1] docs/a.pdf:3-4 page 7 (Leave > Family)\nfive days\n\n"
+        "[1] docs/a.pdf, page 7 (Leave > Family)\nfive days\n\n"
         "[2] docs/a.pdf:3-4 [changed since it was read]\nold\n"
         "</documents>"
     )
