@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ..core.fences import without_hidden
 
+_BETWEEN = " | "
+_HEADER_ROWS = 30
+"""First rows of a table among which the names of its columns are looked for."""
 BlockKind = Literal["heading", "text", "table", "code"]
 MAX_CHARS = 20_000_000
 """Of one document's text; a larger one is a dump of data, which search by words finds nothing useful in."""
@@ -106,12 +109,36 @@ def heading(title: str, level: int, lines: Iterable[Line], page: int | None = No
     return Block("heading", tuple(lines), " ".join(title.split()), level, page)
 
 
+def paragraphs(lines: Sequence[Line], page: int | None = None) -> Iterator[Block]:
+    """Yield the runs of lines between empty ones."""
+    held: list[Line] = []
+    for line in lines:
+        if line.text.strip():
+            held.append(line)
+        elif held:
+            yield Block("text", tuple(held), page=page)
+            held = []
+    if held:
+        yield Block("text", tuple(held), page=page)
+
+
 def row_text(cells: Iterable[str]) -> str:
     """Return a row of a table as one line; "" = all its cells are empty."""
     texts = [" ".join(cell.split()) for cell in cells]
     while texts and not texts[-1]:
         texts.pop()
-    return " | ".join(texts)
+    return _BETWEEN.join(texts)
+
+
+def table(rows: Sequence[Line], page: int | None = None) -> Block:
+    """Return a table. Its header is the first row that has about as many columns filled as its rows have.
+
+    A title above the columns, as in most sheets, is not taken for their names.
+    """
+    filled = [sum(bool(cell.strip()) for cell in row.text.split(_BETWEEN)) for row in rows[:_HEADER_ROWS]]
+    least = max(2, max(filled, default=0) / 2)
+    header = next((row.text for row, count in zip(rows, filled, strict=False) if count >= least), "")
+    return Block("table", tuple(rows), page=page, header=header or (rows[0].text if rows else ""))
 
 
 def pages_note(what: str, pages: Sequence[int], unit: str = "page") -> str:

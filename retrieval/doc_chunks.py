@@ -153,13 +153,26 @@ def _parts(text: str, room: int) -> Iterator[str]:
             yield held
             held, weight = "", 0
         held, weight = f"{held}{_glue(held, sentence)}{sentence}", weight + more
-        while weight > room:
-            at = _cut_at(held, room)
-            yield held[:at].rstrip()
-            held = held[at:].lstrip()
+        if weight > room:
+            *full, held = _slices(held, room)
+            yield from full
             weight = text_weight(held)
     if held.strip():
         yield held
+
+
+def _slices(text: str, room: int) -> Iterator[str]:
+    """Yield a text without sentences in slices that fit, the rest last."""
+    start = 0
+    while True:
+        # A character weighs a third at least, so this much never fits unless it is all that is left.
+        window = text[start : start + 4 * room]
+        if text_weight(window) <= room:
+            yield window
+            return
+        at = _cut_at(window, room)
+        yield window[:at].rstrip()
+        start += at + len(window[at:]) - len(window[at:].lstrip())
 
 
 def _glue(before: str, after: str) -> str:

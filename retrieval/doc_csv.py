@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from .doc_blocks import Block, Line, Reading, Unreadable, row_text
+from .doc_blocks import Line, Reading, Unreadable, row_text, table
 from .doc_text import text_lines
 
 _DELIMITERS = ",\t;|"
@@ -26,7 +26,7 @@ def read(data: bytes) -> Reading:
     except csv.Error as err:
         raise Unreadable(f"not a table: {err}") from err
     rows = [row for row in rows if row.text]
-    return Reading((Block("table", tuple(rows), header=rows[0].text if rows else ""),), encoding=encoding)
+    return Reading((table(rows),), encoding=encoding)
 
 
 def _delimiter(lines: list[str]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from xml.etree import ElementTree as ET
 
-from .doc_blocks import Block, Line, Reading, Unreadable, heading, row_text
+from .doc_articles import TITLE_LEVEL, article_of, caption_of, title_of
+from .doc_blocks import Block, Line, Reading, Unreadable, heading, row_text, table
+from .doc_docx_numbers import Numbering
 from .doc_office import OfficeFile, core_title
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -22,6 +24,7 @@ _LEFT_OUT = frozenset(
     }
 )
 _HEADING_STYLE = re.compile(r"(?:heading|見出し)\s*(\d)", re.IGNORECASE)
+_MOST_COLUMNS = 63  # Word's own limit
 _NOTES = ("word/footnotes.xml", "word/endnotes.xml")
 
 
@@ -32,7 +35,7 @@ def read(data: bytes) -> Reading:
         body = None if document is None else document.find(f"{_W}body")
         if body is None:
             raise Unreadable("damaged: word/document.xml is missing")
-        scan = _Scan(_heading_levels(file))
+        scan = _Scan(_heading_levels(file), Numbering(file))
         scan.add(body)
         for name in _NOTES:
             notes = file.xml(name)
@@ -64,10 +67,11 @@ def _value(element: ET.Element | None) -> str:
 class _Scan:
     """One pass over the paragraphs; they are counted."""
 
-    def __init__(self, levels: dict[str, int]) -> None:
+    def __init__(self, levels: dict[str, int], numbering: Numbering) -> None:
         self.blocks: list[Block] = []
         self.title = ""
         self._levels = levels
+        self._numbering = numbering
         self._number = 0
 
     def add(self, parent: ET.Element) -> None:
@@ -81,19 +85,43 @@ class _Scan:
 
     def _add_paragraph(self, element: ET.Element) -> None:
         text = "".join(_texts(element))
-        line = Line(self._number, text.strip("\n"))
-        level = self._level(element)
         if not text.strip():
             return
+        text = f"{self._numbering.label(element)}{text}"
+        line = Line(self._number, text.strip("\n"))
+        level = self._level(element)
         if level == 0:
             self.title = self.title or " ".join(text.split())
-        if level:
+        if level is not None:
             self.blocks.append(heading(text, level, [line]))
+        elif self._add_article(line):
+            return
         elif self.blocks and self._continues(element):
             last = self.blocks.pop()
             self.blocks.append(Block("text", (*last.lines, line)))
         else:
             self.blocks.append(Block("text", (line,)))
+
+    def _add_article(self, line: Line) -> bool:
+        """Append the heading of a section that its number alone marks, if the line begins one."""
+        article = article_of(line.text)
+        if article is None:
+            return False
+        before = self._taken(lambda text: caption_of(text) != "")
+        if len(self.blocks) == 1 and (above := self._taken(lambda text: title_of(text) is not None)):
+            self.blocks.append(heading(above[0].text, TITLE_LEVEL, above))
+        title = "".join([article.title, *(caption_of(each.text) for each in before)])
+        self.blocks.append(heading(title, article.level, [*before, *([] if article.has_text else [line])]))
+        if article.has_text:
+            self.blocks.append(Block("text", (line,)))
+        return True
+
+    def _taken(self, fits: Callable[[str], bool]) -> list[Line]:
+        """Take the last paragraph away and return it as a line, if it fits; [] = it does not, or is none."""
+        last = self.blocks[-1] if self.blocks else None
+        if last is None or last.kind != "text" or len(last.lines) > 1 or not fits(last.lines[0].text):
+            return []
+        return list(self.blocks.pop().lines)
 
     def _level(self, element: ET.Element) -> int | None:
         outline = _value(element.find(f"{_W}pPr/{_W}outlineLvl"))
@@ -109,13 +137,29 @@ class _Scan:
 
     def _add_table(self, element: ET.Element) -> None:
         rows = []
+        above: list[str] = []
         for row in element.findall(f"{_W}tr") or element.iter(f"{_W}tr"):
             self._number += 1
-            cells = [" ".join("".join(_texts(p)) for p in cell.iter(f"{_W}p")) for cell in row.findall(f"{_W}tc")]
-            if text := row_text(cells):
+            above = _row_cells(row, above)
+            if text := row_text(above):
                 rows.append(Line(self._number, text))
         if rows:
-            self.blocks.append(Block("table", tuple(rows), header=rows[0].text))
+            self.blocks.append(table(rows))
+
+
+def _row_cells(row: ET.Element, above: Sequence[str]) -> list[str]:
+    """Return the texts of a row column by column; a cell that goes on from the row above has the text there."""
+    cells: list[str] = []
+    for cell in row.findall(f"{_W}tc"):
+        properties = cell.find(f"{_W}tcPr")
+        merge = None if properties is None else properties.find(f"{_W}vMerge")
+        if merge is not None and _value(merge) != "restart" and len(cells) < len(above):
+            text = above[len(cells)]
+        else:
+            text = " ".join("".join(_texts(p)) for p in cell.iter(f"{_W}p"))
+        span = "" if properties is None else _value(properties.find(f"{_W}gridSpan"))
+        cells += [text, *[""] * (min(int(span), _MOST_COLUMNS) - 1 if span.isdecimal() else 0)]
+    return cells
 
 
 def _flat(parent: ET.Element) -> Iterator[ET.Element]:

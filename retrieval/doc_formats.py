@@ -33,9 +33,9 @@ FORMATS = (
     Format("asciidoc", "doc_asciidoc", (".adoc", ".asciidoc", ".asc"), 20 * _MB),
     Format("html", "doc_html", (".html", ".htm", ".xhtml"), 20 * _MB, isolated=True),
     Format("pdf", "doc_pdf", (".pdf",), 300 * _MB, isolated=True),
-    Format("docx", "doc_docx", (".docx", ".docm", ".dotx"), 100 * _MB, isolated=True),
-    Format("pptx", "doc_pptx", (".pptx", ".pptm", ".ppsx"), 300 * _MB, isolated=True),
-    Format("xlsx", "doc_xlsx", (".xlsx", ".xlsm"), 100 * _MB, isolated=True),
+    Format("docx", "doc_docx", (".docx", ".docm", ".dotx", ".dotm"), 100 * _MB, isolated=True),
+    Format("pptx", "doc_pptx", (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx"), 300 * _MB, isolated=True),
+    Format("xlsx", "doc_xlsx", (".xlsx", ".xlsm", ".xltx", ".xltm"), 100 * _MB, isolated=True),
     Format("csv", "doc_csv", (".csv", ".tsv"), 20 * _MB),
     Format("notebook", "doc_notebook", (".ipynb",), 50 * _MB, isolated=True),
 )
@@ -58,6 +58,16 @@ UNREAD = {
     ".numbers": "save it as .xlsx",
     ".key": "save it as .pptx",
     ".jtd": "save it as .docx",
+    ".xdw": "save it as .pdf",
+    ".xbd": "save it as .pdf",
+    ".xps": "save it as .pdf",
+    ".oxps": "save it as .pdf",
+    ".vsdx": "save it as .pdf",
+    ".vsd": "save it as .pdf",
+    ".eml": "save it as .txt",
+    ".msg": "save it as .txt",
+    ".mht": "save it as .html",
+    ".mhtml": "save it as .html",
 }
 """Documents by their suffix that no reader is for, and what helps: they are reported, not passed over."""
 

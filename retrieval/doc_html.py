@@ -1,15 +1,20 @@
-"""Reads HTML: headings, paragraphs and table rows with the lines they stand in; what a browser hides is left out."""
+"""Reads HTML: headings, paragraphs and table rows with the lines they stand in; what a browser hides is left out.
+
+A cell that goes on over several rows stands in each of them; readings above Japanese words are no part of the text.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 
-from .doc_blocks import Block, Line, Reading, Unreadable, heading, row_text
+from .doc_blocks import Block, Line, Reading, Unreadable, heading, row_text, table
 from .doc_text import decoded
 
 _SILENT = frozenset(
     {"script", "style", "noscript", "template", "svg", "iframe", "object", "canvas", "select", "nav", "title"}
+    | {"rt", "rp"}  # the reading above a Japanese word
 )
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
 _BREAKS = frozenset(
@@ -55,10 +60,11 @@ _HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_\-:.]{2,40})", re.IGNORECASE)
 _HEAD_BYTES = 4096
 _MOST_NESTED = 2000
+_MOST_SPANNED = 100
 # Their end tags may be left out: what is hidden by one ends with the next of its kind, or with the list around it.
-_UNCLOSED = frozenset({"p", "li", "dt", "dd", "tr", "td", "th", "option"})
+_UNCLOSED = frozenset({"p", "li", "dt", "dd", "tr", "td", "th", "option", "rt", "rp"})
 _AROUND = frozenset(
-    {"ul", "ol", "dl", "table", "tbody", "thead", "div", "section", "article", "main", "body", "html"}
+    {"ul", "ol", "dl", "ruby", "table", "tbody", "thead", "div", "section", "article", "main", "body", "html"}
 )
 
 
@@ -96,6 +102,10 @@ def _codec(name: str) -> str:
     return known.get(name.lower(), name.lower())
 
 
+_Carried = dict[int, tuple[str, int]]
+"""Cells that go on in the next rows: column -> text, and how many of these rows there are still."""
+
+
 class _Page(HTMLParser):
     """Collects blocks; text between two breaks is one paragraph, whose lines are those of the file."""
 
@@ -110,6 +120,8 @@ class _Page(HTMLParser):
         self._preformatted = 0
         self._tables: list[list[Line]] = []
         self._row: tuple[int, list[list[str]]] | None = None
+        self._sizes: list[tuple[int, int]] = []
+        self._carried: list[_Carried] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._in_title = tag == "title" and "svg" not in self._silent
@@ -126,7 +138,9 @@ class _Page(HTMLParser):
         elif tag in ("td", "th") and self._tables:
             if self._row is None:
                 self._row = (self.getpos()[0], [])
+                self._sizes = []
             self._row[1].append([])
+            self._sizes.append((_span(attrs, "rowspan"), _span(attrs, "colspan")))
         elif tag == "tr":
             self._end_row()
         elif tag in _HEADINGS or tag in _BREAKS or tag == "br":
@@ -203,19 +217,48 @@ class _Page(HTMLParser):
         if len(self._tables) >= _MOST_NESTED:
             raise Unreadable("nested deeper than any page is")
         self._tables.append([])
+        self._carried.append({})
 
     def _end_row(self) -> None:
         if self._row is not None and self._tables:
             number, cells = self._row
-            if text := row_text("".join(parts) for parts in cells):
+            texts = ["".join(parts) for parts in cells]
+            if text := row_text(_spread(texts, self._sizes, self._carried[-1])):
                 self._tables[-1].append(Line(number, text))
         self._row = None
 
     def _end_table(self) -> None:
         self._end_row()
         rows = self._tables.pop()
+        self._carried.pop()
         if rows:
-            self.blocks.append(Block("table", tuple(rows), header=rows[0].text))
+            self.blocks.append(table(rows))
+
+
+def _spread(texts: Sequence[str], sizes: Sequence[tuple[int, int]], carried: _Carried) -> list[str]:
+    """Return the cells of a row column by column, those from rows above too; `carried` is brought up to date."""
+    row: list[str] = []
+
+    def take_carried() -> None:
+        while (found := carried.pop(len(row), None)) is not None:
+            if found[1] > 1:
+                carried[len(row)] = (found[0], found[1] - 1)
+            row.append(found[0])
+
+    came: _Carried = {}
+    for text, (rows, columns) in zip(texts, sizes, strict=True):
+        take_carried()
+        if rows > 1:
+            came[len(row)] = (text, rows - 1)
+        row += [text, *[""] * (columns - 1)]
+    take_carried()
+    carried.update(came)
+    return row
+
+
+def _span(attrs: Sequence[tuple[str, str | None]], name: str) -> int:
+    given = next((value or "" for key, value in attrs if key == name), "")
+    return min(max(int(given), 1), _MOST_SPANNED) if given.isascii() and given.isdecimal() and len(given) < 6 else 1
 
 
 def _is_hidden(attrs: list[tuple[str, str | None]]) -> bool:

@@ -30,12 +30,37 @@ def markdown_blocks(lines: Sequence[Line], page: int | None = None) -> tuple[str
     Args:
         page: that all blocks lie on; None = there are no pages.
     """
+    lines = _without_comments(lines)
     body = _front_matter_end(lines)
     title = next((match[1].strip("\"' ") for line in lines[:body] if (match := _TITLE.match(line.text))), "")
     blocks = [Block("text", tuple(lines[:body]), page=page)] if body else []
     blocks += _Scan(lines[body:], page).blocks()
     first = next((block.title for block in blocks if block.level == 1), "")
     return title or first, blocks
+
+
+def _without_comments(lines: Sequence[Line]) -> list[Line]:
+    """Return the lines with what stands in comments of HTML taken out, but in fenced code: nobody sees it."""
+    kept: list[Line] = []
+    is_open, fence = False, ""
+    for line in lines:
+        text, mark = line.text, _FENCE.match(line.text)
+        if not is_open and mark and (not fence or text.strip().startswith(fence)):
+            fence = "" if fence else mark[1]
+        elif not fence and (is_open or "<!--" in text):
+            text, is_open = _outside(text, is_open)
+        kept.append(Line(line.number, text))
+    return kept
+
+
+def _outside(text: str, is_open: bool) -> tuple[str, bool]:
+    """Return what of a line is in no comment, and whether one goes on behind it."""
+    held = ""
+    while text:
+        before, mark, text = text.partition("-->" if is_open else "<!--")
+        held += "" if is_open else before
+        is_open = is_open != bool(mark)
+    return held, is_open
 
 
 def _front_matter_end(lines: Sequence[Line]) -> int:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .doc_blocks import Block, Reading, Unreadable, numbered
+from .doc_blocks import Block, Reading, Unreadable, numbered, paragraphs
 from .doc_markdown import markdown_blocks
-from .doc_text import paragraphs, text_lines
+from .doc_text import text_lines
 
 _OUTPUT_CHARS = 2000
 """Of the printed results of one cell; what is longer is a log."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
-from .doc_blocks import Block, Line, Reading, Unreadable, heading, row_text
+from .doc_blocks import Block, Line, Reading, Unreadable, heading, row_text, table
 from .doc_office import OfficeFile, core_title
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -80,15 +80,24 @@ class _Slide:
             if text := _text(paragraph).strip():
                 yield Line(self._number, text)
 
-    def _add_table(self, table: ET.Element) -> None:
+    def _add_table(self, element: ET.Element) -> None:
         rows = []
-        for row in table.iter(f"{_A}tr"):
+        above: list[str] = []
+        for row in element.iter(f"{_A}tr"):
             self._number += 1
-            cells = (" ".join(map(_text, cell.iter(f"{_A}p"))) for cell in row.findall(f"{_A}tc"))
+            cells = [_cell_text(cell, above, at) for at, cell in enumerate(row.findall(f"{_A}tc"))]
+            above = cells
             if text := row_text(cells):
                 rows.append(Line(self._number, text))
         if rows:
-            self._blocks.append(Block("table", tuple(rows), page=self._page, header=rows[0].text))
+            self._blocks.append(table(rows, self._page))
+
+
+def _cell_text(cell: ET.Element, above: Sequence[str], at: int) -> str:
+    """Return the text of a cell; of one that goes on from the row above, the text there."""
+    if cell.get("vMerge") in ("1", "true") and at < len(above):
+        return above[at]
+    return " ".join(map(_text, cell.iter(f"{_A}p")))
 
 
 def _shapes(root: ET.Element) -> Iterator[ET.Element]:

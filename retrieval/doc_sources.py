@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -56,9 +57,11 @@ def source_pattern(given: str, start: Path) -> str:
     Raises:
         UsageError: nothing is there that could be a document.
     """
-    path = Path(os.path.expanduser(given))
-    base, pattern = _split(os.path.abspath(start / path)) if not (start / path).exists() else (str(start / path), "")
-    base = os.path.realpath(base)
+    path = start / os.path.expanduser(given)
+    if not path.exists():
+        path = Path(_as_written(os.path.abspath(path)))
+    base, pattern = _split(str(path)) if not path.exists() else (str(path), "")
+    base = os.path.realpath(_as_written(base))
     if not os.path.exists(base):
         raise UsageError(
             f"There is no file or folder {given!r}.", hint="Name one, or quote a pattern: 'docs/**/*.md'."
@@ -68,6 +71,27 @@ def source_pattern(given: str, start: Path) -> str:
     if not (os.path.isdir(base) or os.path.isfile(base)):
         raise UsageError(f"{given!r} is neither a file nor a folder.")
     return os.path.join(base, pattern) if pattern else base
+
+
+def _as_written(path: str) -> str:
+    """Return the path under which a file lies whose name is the same to the eye; the path as it is if there is none.
+
+    Names that come from macOS have voiced kana and accents as two characters each, and nobody types them so.
+    """
+    parts = PurePath(path).parts
+    found = parts[0]
+    for part in parts[1:]:
+        if not os.path.lexists(os.path.join(found, part)) and not part.isascii():
+            try:
+                part = next((each for each in sorted(os.listdir(found)) if _composed(each) == _composed(part)), part)
+            except OSError:
+                return path
+        found = os.path.join(found, part)
+    return found
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _split(pattern: str) -> tuple[str, str]:
@@ -80,7 +104,7 @@ def _split(pattern: str) -> tuple[str, str]:
 def default_name(pattern: str) -> str:
     """Return the name of a collection for a source: that of its folder, or of a file without its suffix."""
     base = Path(pattern if os.path.exists(pattern) else _split(pattern)[0])
-    return (base.stem if base.is_file() else base.name) or "docs"
+    return _composed((base.stem if base.is_file() else base.name) or "docs")
 
 
 def find_documents(pattern: str, workspace: Path | None) -> FoundDocuments:
@@ -152,7 +176,8 @@ def _pattern(rest: str) -> Callable[[str], bool]:
         return lambda path: True
     from pathspec import GitIgnoreSpec  # late: a plain folder needs none
 
-    return GitIgnoreSpec.from_lines([f"/{rest}"]).match_file
+    spec = GitIgnoreSpec.from_lines([f"/{_composed(rest)}"])
+    return lambda path: spec.match_file(_composed(path))
 
 
 def _allowed(found: Iterable[FoundDocument], workspace: Path | None) -> Iterator[FoundDocument]:

@@ -17,7 +17,7 @@ from .sqlite_file import BUSY_TIMEOUT_S, read_version, transaction, use_wal
 from .tokenise import FTS5_TOKENIZER
 
 SCHEMA_VERSION = 1
-READER_VERSION = 1
+READER_VERSION = 2
 """Raised when readers, passages or words change: the next sync reads every document anew."""
 _SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

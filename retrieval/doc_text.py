@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 
 from ..core.texts import HEAD_BYTES, decode
-from .doc_blocks import Block, Line, Reading, Unreadable, numbered
+from .doc_articles import article_blocks
+from .doc_blocks import Reading, Unreadable, numbered
 from .files import split_lines
 
 _JIS_ESCAPES = re.compile(rb"(\x1b\$[@B]|\x1b\([BJI])")
@@ -17,9 +17,9 @@ _FEW = 3
 
 
 def read(data: bytes) -> Reading:
-    """Return the paragraphs of a plain text."""
+    """Return the paragraphs of a plain text, under the numbered headings that Japanese rules have."""
     lines, encoding = text_lines(data)
-    return Reading(tuple(paragraphs(numbered(lines))), encoding=encoding)
+    return Reading(tuple(article_blocks(numbered(lines))), encoding=encoding)
 
 
 def text_lines(data: bytes) -> tuple[list[str], str]:
@@ -60,19 +60,6 @@ def _jis(data: bytes) -> str:
         else:
             pieces.append(b"".join(b"\x8e" + bytes([byte | 0x80]) for byte in piece) if mode == b"(I" else piece)
     return b"".join(pieces).decode("euc_jis_2004", errors="replace")
-
-
-def paragraphs(lines: Sequence[Line], page: int | None = None) -> Iterator[Block]:
-    """Yield the runs of lines between empty ones."""
-    held: list[Line] = []
-    for line in lines:
-        if line.text.strip():
-            held.append(line)
-        elif held:
-            yield Block("text", tuple(held), page=page)
-            held = []
-    if held:
-        yield Block("text", tuple(held), page=page)
 
 
 def _is_no_text(data: bytes) -> bool:

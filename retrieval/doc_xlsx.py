@@ -1,4 +1,4 @@
-"""Reads Excel files: each sheet is a page and a table, whose lines are the rows; dates are written out."""
+"""Reads Excel files: each sheet is a page and a table, whose lines are the rows; numbers as Excel shows them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from .doc_blocks import Block, Line, Reading, Unreadable, heading, pages_note, row_text
+from .doc_blocks import Block, Line, Reading, Unreadable, heading, pages_note, row_text, table
 from .doc_office import OfficeFile, core_title
+from .doc_xlsx_numbers import built_in, shown
 
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_D = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
 _MAIN = "xl/workbook.xml"
 _COLUMN = re.compile(r"[A-Z]{1,3}")
 _MOST_COLUMNS = 1024
-_SECONDS_A_DAY = 86_400
-# Numbers of built-in formats: 27-36 and 50-58 are Japanese and Chinese dates (ECMA-376 part 1, 18.8.30).
-_DATE_FORMATS = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
-_NOT_CODES = re.compile(r"\"[^\"]*\"|\\.|\[[^\]]*\]")
+_AREA = re.compile(r"([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})")
 
 
 def read(data: bytes) -> Reading:
@@ -31,12 +31,14 @@ def read(data: bytes) -> Reading:
         blocks: list[Block] = []
         hidden = []
         for page, sheet in enumerate(workbook.iter(f"{_S}sheet"), start=1):
-            root = file.xml(parts.get(sheet.get(f"{_R}id", ""), ""))
+            name = parts.get(sheet.get(f"{_R}id", ""), "")
+            root = file.xml(name)
             if sheet.get("state", "visible") != "visible":
                 hidden.append(page)
-            elif root is not None and (rows := [Line(*row) for row in cells.rows(root)]):
-                blocks.append(heading(sheet.get("name", ""), 1, (), page))
-                blocks.append(Block("table", tuple(rows), page=page, header=rows[0].text))
+            elif root is not None:
+                rows = [Line(*row) for row in cells.rows(root)]
+                inside = [*([table(rows, page)] if rows else []), *_shapes(file, name, page)]
+                blocks += [heading(sheet.get("name", ""), 1, (), page), *inside] if inside else []
         notes = (pages_note("hidden", hidden, "sheet"),) if hidden else ()
         return Reading(tuple(blocks), core_title(file), notes=notes)
 
@@ -47,7 +49,7 @@ class _Cells:
     def __init__(self, file: OfficeFile, workbook: ET.Element) -> None:
         shared = file.xml("xl/sharedStrings.xml")
         self._texts = [] if shared is None else [_plain(item) for item in shared.findall(f"{_S}si")]
-        self._date_styles = _date_styles(file)
+        self._codes = _codes(file)
         properties = workbook.find(f"{_S}workbookPr")
         is_1904 = properties is not None and properties.get("date1904") in ("1", "true")
         # Day 0 of the other calendar is one earlier than it says, for the 29 February 1900 that never was.
@@ -56,6 +58,7 @@ class _Cells:
     def rows(self, sheet: ET.Element) -> Iterator[tuple[int, str]]:
         """Yield row number and text of the rows that are not empty."""
         number = 0
+        merged = _Merged(sheet)
         for row in sheet.iter(f"{_S}row"):
             given = row.get("r", "")
             number = int(given) if given.isdecimal() else number + 1
@@ -64,6 +67,7 @@ class _Cells:
                 column = min(_column(cell.get("r", "")) or len(texts), _MOST_COLUMNS)
                 texts += [""] * (column - len(texts))
                 texts.append(self._value(cell))
+            merged.fill(number, texts)
             if text := row_text(texts):
                 yield number, text
 
@@ -78,39 +82,57 @@ class _Cells:
             return self._texts[at] if 0 <= at < len(self._texts) else ""
         if kind == "b":
             return "TRUE" if value == "1" else "FALSE"
-        return self._number(value, cell.get("s", "")) if kind == "n" else value
-
-    def _number(self, value: str, style: str) -> str:
-        try:
-            number = float(value)
-        except ValueError:
+        if kind != "n":
             return value
-        if style in self._date_styles and 0 <= number < 2_958_466:  # the year 10000
-            return self._date(number)
-        return f"{number:.15g}" if len(value) > 15 else value
-
-    def _date(self, number: float) -> str:
-        seconds = round(number % 1 * _SECONDS_A_DAY)
-        moment = self._day_0 + datetime.timedelta(days=int(number), seconds=seconds)
-        if number < 1:
-            return moment.strftime("%H:%M:%S")
-        return moment.strftime("%Y-%m-%d %H:%M:%S").removesuffix(" 00:00:00")
+        style = cell.get("s", "")
+        at = int(style) if style.isdecimal() else -1
+        return shown(value, self._codes[at] if 0 <= at < len(self._codes) else "", self._day_0)
 
 
-def _date_styles(file: OfficeFile) -> set[str]:
-    """Return the indexes of the cell styles that show dates."""
+def _codes(file: OfficeFile) -> list[str]:
+    """Return the code of each cell style's format of numbers, "" = none."""
     styles = file.xml("xl/styles.xml")
     if styles is None:
-        return set()
+        return []
     own = {each.get("numFmtId", ""): each.get("formatCode", "") for each in styles.iter(f"{_S}numFmt")}
-    formats = [each.get("numFmtId", "0") for each in styles.iterfind(f"{_S}cellXfs/{_S}xf")]
-    return {str(at) for at, number in enumerate(formats) if _is_date(number, own.get(number))}
+    numbers = [each.get("numFmtId", "0") for each in styles.iterfind(f"{_S}cellXfs/{_S}xf")]
+    return [own[number] if number in own else built_in(number) for number in numbers]
 
 
-def _is_date(number: str, code: str | None) -> bool:
-    if code is None:
-        return number.isdecimal() and int(number) in _DATE_FORMATS
-    return re.search("[ymdhs]", _NOT_CODES.sub("", code), re.IGNORECASE) is not None
+class _Merged:
+    """The cells of a sheet that go on over rows below: each of these rows has their text."""
+
+    def __init__(self, sheet: ET.Element) -> None:
+        self._starts: dict[int, list[tuple[int, int]]] = {}
+        self._open: dict[int, tuple[int, str]] = {}
+        for each in sheet.iterfind(f"{_S}mergeCells/{_S}mergeCell"):
+            match = _AREA.fullmatch(each.get("ref", ""))
+            if match is not None and match[2] != match[4]:
+                column = min(_column(match[1]) or 0, _MOST_COLUMNS)
+                self._starts.setdefault(int(match[2]), []).append((column, int(match[4])))
+
+    def fill(self, number: int, texts: list[str]) -> None:
+        """Fill in what goes on in a row, rows from the top; one that is empty otherwise stays so."""
+        self._open = {column: each for column, each in self._open.items() if each[0] >= number}
+        if any(texts):
+            for column, (_, text) in self._open.items():
+                texts += [""] * (column + 1 - len(texts))
+                texts[column] = texts[column] or text
+        for column, last in self._starts.get(number, ()):
+            if column < len(texts):
+                self._open[column] = (last, texts[column])
+
+
+def _shapes(file: OfficeFile, sheet: str, page: int) -> Iterator[Block]:
+    """Yield the texts of a sheet's boxes and arrows, each under the number of the row that it begins in."""
+    for part in file.relations(sheet).values():
+        drawing = file.xml(part) if part.startswith("xl/drawings/") and part.endswith(".xml") else None
+        for anchor in () if drawing is None else drawing:
+            row = anchor.findtext(f"{_D}from/{_D}row") or ""
+            number = int(row) + 1 if row.isdecimal() else 1
+            texts = ["".join(each.text or "" for each in line.iter(f"{_A}t")) for line in anchor.iter(f"{_A}p")]
+            if text := " ".join(part for part in map(str.strip, texts) if part):
+                yield Block("text", (Line(number, text),), page=page)
 
 
 def _plain(item: ET.Element) -> str:

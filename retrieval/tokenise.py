@@ -17,7 +17,8 @@ _CJK = (
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _RUN = re.compile(rf"([{_CJK}]+)|((?:[^\W{_CJK}])+)")
-_HYPHENATED = re.compile(r"([^\W\d_]{2,})-\n[ \t]*([^\W\d_]{2,})")
+# Begins where a word does and ends soon: it is looked for once a word, whatever the text.
+_HYPHENATED = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,80})-\n[ \t]*([^\W\d_]{2,80})")
 _KANJI = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _HIRAGANA = re.compile("[\u3041-\u3096\u309d-\u309fー]+")
 _PARTS = re.compile(r"[^\W\d_]+|\d+")
@@ -26,6 +27,17 @@ _IDENTIFIER = re.compile(rf"(?:[^\W\d{_CJK}])(?:[^\W{_CJK}])*")
 # A longer word is a hash or encoded data: nobody searches for it and it swells the index.
 _LONGEST_WORD = 80
 _MOST_TERMS = 96
+_GROUPED = re.compile(r"(?<![\d.,，])\d{1,3}(?:[,，]\d{3})+(?!\d)")
+# Old and other forms of kanji, in names above all, and the form that a person types: 髙橋 is found as 高橋.
+_OLD = (
+    "髙﨑嵜濵濱邊邉齋齊栁德惠眞槇瀨瀧澤廣櫻國學會應龍條萬與圓壽實榮豐關鐵寫舊體對號變"
+    "讀總證經濟縣樣數發廢淺藏黑嶋嶌冨峯舘曾薗渕𠮷"
+)
+_USUAL = (
+    "高崎崎浜浜辺辺斎斉柳徳恵真槙瀬滝沢広桜国学会応竜条万与円寿実栄豊関鉄写旧体対号変"
+    "読総証経済県様数発廃浅蔵黒島島富峰館曽園淵吉"
+)
+_USUAL_OF = dict(zip(_OLD, _USUAL, strict=True))
 _COMMON = (
     "a an and are as at be by do does for from has have how if in into is it its of on or so such than that the "
     "their then there these this to was we what when where which who why will with you your"
@@ -39,11 +51,19 @@ def index_text(text: str) -> str:
 
 
 def prose_index_text(text: str) -> str:
-    """Return the words of a text of prose as `index_text` does; words that a line break cuts are whole as well."""
+    """Return the words of a text of prose as `index_text` does.
+
+    Words that a line break cuts are whole as well, and so are numbers that commas divide.
+    """
     # A line that ends within Japanese text ends within a word as often as not; one that ends in a hyphen does.
     text = _pattern(rf"(?<=[{_CJK}、。])[ \t\u3000]*\n[ \t\u3000]*(?=[{_CJK}])").sub("", text)
     whole = " ".join("".join(match.groups()) for match in _HYPHENATED.finditer(text))
-    return index_text(f"{text} {whole}")
+    return index_text(f"{text} {whole} {_ungrouped(text)}")
+
+
+def _ungrouped(text: str) -> str:
+    """Return the numbers of a text that commas divide, without them: "12000" for "12,000"."""
+    return " ".join(re.sub("[,，]", "", number) for number in _GROUPED.findall(text))
 
 
 @cache
@@ -79,7 +99,7 @@ def query_terms(query: str) -> list[str]:
     Pairs of hiragana and the commonest English words say nothing of the subject; they are kept only when the query
     has nothing else. A kanji is a word only where it stands alone: as the end of a longer one it is in a pair.
     """
-    terms = list(dict.fromkeys(_words(query, is_query=True)))
+    terms = list(dict.fromkeys(_words(f"{query} {_ungrouped(query)}", is_query=True)))
     telling = [term for term in terms if term not in _STOP_WORDS and not _HIRAGANA.fullmatch(term)]
     return (telling or terms)[:_MOST_TERMS]
 
@@ -95,9 +115,14 @@ def count_identifiers(text: str) -> dict[str, int]:
 
 def _words(text: str, *, is_query: bool = False) -> list[str]:
     words: list[str] = []
-    for cjk, word in _RUN.findall(text if text.isascii() else unicodedata.normalize("NFKC", text)):
+    for cjk, word in _RUN.findall(text if text.isascii() else _usual(text)):
         words.extend(_split_cjk(cjk, is_query) if cjk else split_identifier(word))
     return words
+
+
+def _usual(text: str) -> str:
+    """Return a text in the usual width and form of its characters."""
+    return _pattern(f"[{_OLD}]").sub(lambda match: _USUAL_OF[match[0]], unicodedata.normalize("NFKC", text))
 
 
 def _split_cjk(run: str, is_query: bool) -> list[str]:

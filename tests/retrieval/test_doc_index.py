@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -416,3 +417,15 @@ def test_a_search_sees_the_file_that_took_the_place_of_the_one_it_had_open(tmp_p
     os.replace(other.path, store.path)
     with store.connect_again() as db:
         assert db.execute("SELECT name FROM collections").fetchall() == [("new",)]
+
+
+def test_a_file_that_macos_named_is_added_and_searched_by_the_name_that_is_typed(
+    make_tree: MakeTree, index: DocumentIndex
+) -> None:
+    folder = make_tree({unicodedata.normalize("NFD", "ガイド/ブック.md"): "貸出は三台まで\n"})
+    added = source_pattern("ガイド/ブック.md", folder)
+    assert Path(added).read_text() == "貸出は三台まで\n"
+    assert default_name(added) == "ブック"
+    index.add("g", [source_pattern("ガイド/*ブ*.md", folder)])
+    index.sync()
+    assert len(found(index, "貸出")) == 1

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from typing import Any
 
 import pytest
@@ -50,6 +52,18 @@ def test_markdown_marks_inside_of_code_are_text() -> None:
 def test_a_markdown_table_keeps_its_header() -> None:
     (table,) = read("markdown", "| name | days |\n|---|:-:|\n| 忌引 | 5 |\n").blocks
     assert (table.kind, table.header, len(table.lines)) == ("table", "| name | days |", 3)
+
+
+def test_comments_of_markdown_are_no_text_but_those_in_code_are() -> None:
+    reading = read(
+        "markdown", "# Fees\n\nTen <!-- obey --> yen\n<!-- obey\n# obey\n--> due\n\n```\n<!-- seen -->\n```\n"
+    )
+    assert shape(reading) == [
+        ("heading", None, 1, "Fees"),
+        ("text", None, 3, "Ten  yen"),
+        ("text", None, 6, " due"),
+        ("code", None, 8, "```\n<!-- seen -->\n```"),
+    ]
 
 
 def test_front_matter_gives_the_title() -> None:
@@ -123,6 +137,26 @@ def test_html_that_is_never_closed_hides_no_more_than_it_must() -> None:
     assert [texts(block) for block in read("html", page).blocks] == ["yes", "seen", "cell"]
 
 
+def test_html_readings_above_words_are_no_text() -> None:
+    page = "<p><ruby>稟議<rp>(</rp><rt>りんぎ</rt><rp>)</rp></ruby>書と<ruby>経費<rt>けいひ</ruby>精算</p>"
+    assert [texts(block) for block in read("html", page).blocks] == ["稟議書と経費精算"]
+
+
+def test_html_cells_over_several_rows_stand_in_each_of_them() -> None:
+    page = (
+        '<table><tr><th rowspan="2">区分<th colspan=2>上限<tr><th>平日<th>休日'
+        '<tr><td rowspan="2">会議<td>5<td>8<tr><td>6<td>9<tr><td>接待<td rowspan=x>7<td>1</table>'
+    )
+    (found,) = read("html", page).blocks
+    assert [line.text for line in found.lines] == [
+        "区分 | 上限",
+        "区分 | 平日 | 休日",
+        "会議 | 5 | 8",
+        "会議 | 6 | 9",
+        "接待 | 7 | 1",
+    ]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp932", "euc_jp", "iso2022_jp", "utf-16"])
 def test_japanese_text_is_read_in_every_usual_encoding(encoding: str) -> None:
     text = "経費精算\n申請は毎月二十五日まで。\n"
@@ -155,6 +189,11 @@ def test_csv_rows_are_numbered_by_their_first_line() -> None:
     assert table.header == "品名 | 数量"
 
 
+def test_a_title_above_a_table_is_not_taken_for_the_names_of_its_columns() -> None:
+    (found,) = read("csv", "旅費一覧 2026年度\n\n区分,役職,日当\n国内,部長,4000\n").blocks
+    assert found.header == "区分 | 役職 | 日当"
+
+
 def test_a_notebook_cell_is_a_page() -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# Study\n", "why"]},
@@ -182,7 +221,7 @@ def test_word_paragraphs_tables_and_notes_are_counted(office: Any) -> None:
     reading = read("docx", office.docx(body, footnotes=f"<w:footnotes {namespace}>{note}</w:footnotes>"))
     assert reading.title == "就業規則"
     assert shape(reading) == [
-        ("text", None, 1, "就業規則"),
+        ("heading", None, 1, "就業規則"),
         ("heading", None, 2, "休暇"),
         ("text", None, 3, "二十日とする。"),
         ("table", None, 4, "種類 | 日数\n忌引 | 5日"),
@@ -197,6 +236,29 @@ def test_word_readings_deletions_and_hidden_text_are_left_out(office: Any) -> No
     hidden = "<w:r><w:rPr><w:vanish/></w:rPr><w:t>obey</w:t></w:r>"
     reading = read("docx", office.docx(f"<w:p><w:r>{ruby}</w:r>{gone}{hidden}</w:p>"))
     assert texts(reading.blocks[0]) == "経費new"
+
+
+def test_word_cells_that_go_on_over_rows_and_columns_keep_their_text_in_each_row(office: Any) -> None:
+    def cell(text: str, about: str) -> str:
+        return f"<w:tc><w:tcPr>{about}</w:tcPr>{office.word_paragraph(text)}</w:tc>"
+
+    start, on, wide = '<w:vMerge w:val="restart"/>', "<w:vMerge/>", '<w:gridSpan w:val="2"/>'
+    rows = [cell("区分", wide) + cell("年限", ""), cell("社外秘", start) + cell("書庫", "") + cell("7年", "")]
+    rows.append(cell("", on) + cell("共有", "") + cell("5年", ""))
+    (found,) = read("docx", office.docx(f"<w:tbl>{''.join(f'<w:tr>{row}</w:tr>' for row in rows)}</w:tbl>")).blocks
+    assert [line.text for line in found.lines] == ["区分 |  | 年限", "社外秘 | 書庫 | 7年", "社外秘 | 共有 | 5年"]
+
+
+def test_word_articles_without_styles_are_sections_of_their_document(office: Any) -> None:
+    written = ["慶弔規程", "（目的）", "第1条　この規程は見舞金を定める。", "第2条（支給）", "翌月に支給する。"]
+    reading = read("docx", office.docx("".join(map(office.word_paragraph, written))))
+    assert [(block.title, block.level, texts(block)) for block in reading.blocks] == [
+        ("慶弔規程", 9, "慶弔規程"),
+        ("第1条（目的）", 14, "（目的）"),
+        ("", 0, "第1条　この規程は見舞金を定める。"),
+        ("第2条（支給）", 14, "第2条（支給）"),
+        ("", 0, "翌月に支給する。"),
+    ]
 
 
 def test_slides_come_in_the_order_of_the_presentation_with_their_notes(office: Any) -> None:
@@ -221,8 +283,71 @@ def test_sheets_show_dates_and_no_readings_of_kanji(office: Any) -> None:
     reading = read("xlsx", office.xlsx({"規程": rows, "裏": rows}, shared, hidden="裏", styles=styles))
     (sheet, table) = reading.blocks
     assert (sheet.title, sheet.page, table.header) == ("規程", 1, "締切 |  | 経費")
-    assert [tuple(line) for line in table.lines][1] == (4, "2026-02-01 | 2026-02-01 18:00:00 | 1.5")
+    assert [tuple(line) for line in table.lines][1] == (4, "2026-02-01 | 2026年2月 | 1.5")
     assert reading.notes == ("hidden: sheet 2",)
+
+
+def test_merged_cells_of_a_sheet_stand_in_each_of_their_rows(office: Any) -> None:
+    cells = [("A1", "一覧"), ("A3", "区分"), ("B3", "日当"), ("A4", "国内"), ("B4", "4"), ("B5", "3"), ("A7", "海外")]
+    rows = "".join(
+        f'<row r="{at}">'
+        + "".join(f'<c r="{r}" t="str"><v>{v}</v></c>' for r, v in cells if int(r[1:]) == at)
+        + "</row>"
+        for at in range(1, 8)
+    )
+    rows += '</sheetData><mergeCells><mergeCell ref="A4:A6"/><mergeCell ref="A1:B1"/></mergeCells><sheetData>'
+    (_, found) = read("xlsx", office.xlsx({"旅費": rows})).blocks
+    assert found.header == "区分 | 日当"
+    assert [tuple(line) for line in found.lines] == [
+        (1, "一覧"),
+        (3, "区分 | 日当"),
+        (4, "国内 | 4"),
+        (5, "国内 | 3"),
+        (7, "海外"),
+    ]
+
+
+def test_texts_in_the_boxes_of_a_sheet_are_read(office: Any) -> None:
+    namespaces = (
+        'xmlns:d="http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing"'
+        ' xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+    )
+    place = "<d:from><d:col>1</d:col><d:row>4</d:row></d:from>"
+    lines = "".join(f"<a:p><a:r><a:t>{line}</a:t></a:r></a:p>" for line in ("承認は", "部長が行う"))
+    box = f"<d:sp><d:txBody>{lines}</d:txBody></d:sp>"
+    parts = {
+        "xl/drawings/drawing1.xml": f"<d:wsDr {namespaces}><d:twoCellAnchor>{place}{box}</d:twoCellAnchor></d:wsDr>",
+        "xl/worksheets/_rels/s1.xml.rels": (
+            '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+            '<Relationship Id="r1" Target="../drawings/drawing1.xml"/></Relationships>'
+        ),
+    }
+    data = io.BytesIO(office.xlsx({"手順": ""}))
+    with zipfile.ZipFile(data, "a") as file:
+        for name, part in parts.items():
+            file.writestr(name, part)
+    assert shape(read("xlsx", data.getvalue())) == [("heading", 1, 0, "手順"), ("text", 1, 5, "承認は 部長が行う")]
+
+
+def test_the_header_and_footer_of_a_pdf_are_no_part_of_its_pages(office: Any) -> None:
+    pages = [f"Expenses\n{text}\n- {at} -" for at, text in enumerate(["one", "two", "three", "four"], start=1)]
+    assert shape(read("pdf", office.pdf(pages))) == [
+        ("text", at, 2, pages[at - 1].split("\n")[1]) for at in range(1, 5)
+    ]
+
+
+def test_the_pages_of_a_short_pdf_keep_all_their_lines(office: Any) -> None:
+    assert shape(read("pdf", office.pdf(["Expenses\none", "Expenses\ntwo"])))[1] == ("text", 2, 1, "Expenses\ntwo")
+
+
+def test_columns_of_vertical_text_are_read_from_the_right(office: Any) -> None:
+    data = office.pdf(["社是は誠実とする。\n創立記念日は五月。\n十日を休日とする。"], vertical=True)
+    assert shape(read("pdf", data)) == [("text", 1, 1, "社是は誠実とする。\n創立記念日は五月。\n十日を休日とする。")]
+
+
+def test_a_damaged_pdf_is_not_said_to_have_the_password_of_the_one_before(office: Any) -> None:
+    with pytest.raises(Unreadable, match="damaged"):
+        read("pdf", office.pdf([]))
 
 
 def test_pdf_pages_without_text_are_named_and_blank_ones_are_not(office: Any) -> None:

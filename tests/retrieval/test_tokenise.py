@@ -107,3 +107,14 @@ def test_words_that_a_line_break_cuts_are_whole_in_prose() -> None:
 def test_the_last_kanji_of_a_word_is_searched_for_within_its_pair_alone() -> None:
     assert match_terms("経費精算") == ['"経費"', '"費精"', '"精算"']
     assert match_terms("費") == ['"費"*']
+
+
+def test_numbers_that_commas_divide_are_found_as_a_whole_and_the_other_way_round() -> None:
+    assert "12000" in prose_index_text("宿泊費は１２，０００円").split()
+    assert "12000" in query_terms("12,000円")
+    assert "123" not in query_terms("1,2,3 1.2,345,6")
+
+
+def test_old_forms_of_kanji_are_found_by_the_usual_ones() -> None:
+    assert query_terms("髙橋・渡邊") == query_terms("高橋・渡辺") != []
+    assert prose_index_text("𠮷田") == prose_index_text("吉田")
