@@ -38,12 +38,13 @@ from ..tools.sandboxes import choose_sandbox
 from .checkout import begin
 from .compose import RunParts, background_jobs, node_deps, run_retriever
 from .context import AppContext
+from .driving import run_facts
 from .graphs import load_graph
 from .kept_graph import graph_fields
 from .mentions import MentionParts, attach_mentions, texts_of
 from .model_pool import ROLE_OF_TYPE
 from .models import role_grammar
-from .run import RunRequest, given_inputs, run_facts
+from .run import RunRequest, given_inputs
 from .secrets import make_mask
 from .sink import StoreSink
 from .spending import run_limits

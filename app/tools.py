@@ -16,7 +16,7 @@ from ..core.errors import Denied
 from ..core.messages import ToolCall, ToolDef
 from ..core.ports import CallRef, JournalEntry
 from ..core.questions import Answer, Question
-from ..core.tool import MemoryRules, ToolContext
+from ..core.tool import MemoryRules, ToolContext, ToolSpec
 from ..llm.tokens import EstimatingCounter
 from ..runs.blobs import BlobStore
 from ..tools.calls import run_call
@@ -88,8 +88,7 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
     """
     known = project_tools(context, context.workspace)
     (spec,) = toolset([name], known)
-    blobs = BlobStore(context.dirs.data / "blobs" / "single-calls")
-    retriever = run_retriever(context, surface.watcher.notice)
+    tool_context = _tool_context(context, surface, known)
 
     def ask(question: Question) -> Answer:
         given = surface.answerer(question)
@@ -97,34 +96,41 @@ async def call_tool(context: AppContext, surface: Surface, name: str, args: Mapp
             raise Denied(f"{name} needs a person's yes, and nobody can be asked.", hint="Allow it with -c mode=auto.")
         return given
 
-    secrets = make_mask(b"", os.environ, context.workspace)
-    hooks = TrustedHooks(context.trust, context.workspace, context.workspace, surface.watcher.notice)
-    tool_context = ToolContext(
+    with TemporaryDirectory(prefix="flow-") as jobs:
+        effects = _effects(context, surface, tool_context, Path(jobs))
+        return await run_call(ToolCall("call", name, dict(args)), {name: spec}, tool_context, effects, "call", ask)
+
+
+def _tool_context(context: AppContext, surface: Surface, known: Mapping[str, ToolSpec]) -> ToolContext:
+    """Return what the tool is given; `known`: every tool there is."""
+    return ToolContext(
         context.workspace,
-        blobs,
-        retriever,
+        BlobStore(context.dirs.data / "blobs" / "single-calls"),
+        run_retriever(context, surface.watcher.notice),
         offered=tuple(known),
-        secrets=secrets,
-        hooks=hooks,
+        secrets=make_mask(b"", os.environ, context.workspace),
+        hooks=TrustedHooks(context.trust, context.workspace, context.workspace, surface.watcher.notice),
         memory=MemoryRules(context.settings.memory.auto_bytes, datetime.date.today().isoformat()),
     )
-    trusting = trusted_when_written(context.trust, context.workspace, context.workspace, surface.watcher.notice)
-    sandbox = choose_sandbox(context.settings.sandbox, context.dirs, os.environ)
-    with TemporaryDirectory(prefix="flow-") as jobs:
-        effects = Effects(
-            workspace=context.workspace,
-            sandbox=sandbox,
-            journal=UnjournaledCalls(),
-            blobs=blobs,
-            jobs=Path(jobs),
-            mode=context.settings.mode,
-            grants=set(),
-            output_bytes=context.settings.tools.output_bytes,
-            spawner=NoSpawner(),
-            secrets=secrets,
-            rules=parse_rules(context.settings.permissions),
-            network=context.settings.sandbox.network,
-            confinement=confinement_by(context.settings.sandbox, sandbox),
-            after_write=trusting,
-        )
-        return await run_call(ToolCall("call", name, dict(args)), {name: spec}, tool_context, effects, "call", ask)
+
+
+def _effects(context: AppContext, surface: Surface, tool_context: ToolContext, jobs: Path) -> Effects:
+    """Return the runner of a single call's effects, which keeps nothing of them; `jobs`: a folder for this call."""
+    settings = context.settings
+    sandbox = choose_sandbox(settings.sandbox, context.dirs, os.environ)
+    return Effects(
+        workspace=context.workspace,
+        sandbox=sandbox,
+        journal=UnjournaledCalls(),
+        blobs=tool_context.blobs,
+        jobs=jobs,
+        mode=settings.mode,
+        grants=set(),
+        output_bytes=settings.tools.output_bytes,
+        spawner=NoSpawner(),
+        secrets=tool_context.secrets,
+        rules=parse_rules(settings.permissions),
+        network=settings.sandbox.network,
+        confinement=confinement_by(settings.sandbox, sandbox),
+        after_write=trusted_when_written(context.trust, context.workspace, context.workspace, surface.watcher.notice),
+    )

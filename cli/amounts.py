@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..core.errors import UsageError
 
@@ -35,6 +37,30 @@ def read_duration(option: str, text: str) -> float:
     if seconds <= 0:
         raise UsageError(f"{option} {text!r} is no time above 0.", hint="Write it like 90s, 30m or 4h.")
     return seconds
+
+
+_LIMITS: Mapping[str, tuple[str, Callable[[str, str], float]]] = {
+    "--max-tokens": ("max_tokens", read_amount),
+    "--max-time": ("max_time_s", read_duration),
+    "--max-cost": ("max_cost", read_cost),
+    "--max-model-calls": ("max_model_calls", read_amount),
+    "--max-node-runs": ("max_node_runs", read_amount),
+}
+
+
+def read_limits(given: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the limits of a run as a RunRequest and a ResumeRequest name them; None = not given.
+
+    Args:
+        given: the texts by option, "--max-tokens" and so on.
+
+    Raises:
+        UsageError: one cannot be read.
+    """
+    return {
+        _LIMITS[option][0]: None if text is None else _LIMITS[option][1](option, text)
+        for option, text in given.items()
+    }
 
 
 def counted(count: int, word: str) -> str:

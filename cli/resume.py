@@ -32,7 +32,7 @@ def resume(
 ) -> int:
     """Go on with a run that was stopped, waits for an answer, lost its server, or whose process died."""
     from ..app.resume import ResumeRequest, resume_run
-    from .amounts import read_amount, read_cost, read_duration
+    from .amounts import read_limits
     from .run import read_models
     from .surface import drive
 
@@ -44,11 +44,15 @@ def resume(
         force_graph=force_graph,
         models=read_models(model or []),
         compact=compact,
-        max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
-        max_time_s=None if max_time is None else read_duration("--max-time", max_time),
-        max_cost=None if max_cost is None else read_cost("--max-cost", max_cost),
-        max_model_calls=None if max_model_calls is None else read_amount("--max-model-calls", max_model_calls),
-        max_node_runs=None if max_node_runs is None else read_amount("--max-node-runs", max_node_runs),
+        **read_limits(
+            {
+                "--max-tokens": max_tokens,
+                "--max-time": max_time,
+                "--max-cost": max_cost,
+                "--max-model-calls": max_model_calls,
+                "--max-node-runs": max_node_runs,
+            }
+        ),
     )
     return drive(options, context, lambda surface: resume_run(context, request, surface))
 

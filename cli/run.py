@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,10 +55,8 @@ def run(
 
     flow run GRAPH --help tells the inputs of a graph.
     """
-    from ..app.run import RunRequest, start_run
-    from .amounts import read_amount, read_cost, read_duration
-    from .surface import drive
-    from .trust_asking import ask_before_run
+    from ..app.run import RunRequest
+    from .amounts import read_limits
 
     options: CliOptions = ctx.obj
     request = RunRequest(
@@ -70,17 +69,30 @@ def run(
         own_options=tuple(option for param in ctx.command.params for option in param.opts),
         record=_from(options, record),
         replay=_from(options, replay),
-        max_tokens=None if max_tokens is None else read_amount("--max-tokens", max_tokens),
-        max_time_s=None if max_time is None else read_duration("--max-time", max_time),
-        max_cost=None if max_cost is None else read_cost("--max-cost", max_cost),
-        max_model_calls=None if max_model_calls is None else read_amount("--max-model-calls", max_model_calls),
-        max_node_runs=None if max_node_runs is None else read_amount("--max-node-runs", max_node_runs),
         worktree=worktree,
+        **read_limits(
+            {
+                "--max-tokens": max_tokens,
+                "--max-time": max_time,
+                "--max-cost": max_cost,
+                "--max-model-calls": max_model_calls,
+                "--max-node-runs": max_node_runs,
+            }
+        ),
     )
+    flags = {**read_models(model or []), "mode": mode, "models.preflight": False if no_preflight else None}
+    return _begin(options, request, flags, dry_run=dry_run)
+
+
+def _begin(options: CliOptions, request: RunRequest, flags: Mapping[str, object], *, dry_run: bool) -> int:
+    """Start what was asked for, or show what it would do; return the exit code. `flags`: settings by their keys."""
+    from ..app.run import start_run
+    from .surface import drive
+    from .trust_asking import ask_before_run
+
     # Before the settings are read: those of the repository may be among what is trusted now.
-    ask_before_run(options)
-    flags = {"mode": mode, "models.preflight": False if no_preflight else None}
-    context = app_context(options, {**read_models(model or []), **flags})
+    ask_before_run(options, request.graph)
+    context = app_context(options, flags)
     if dry_run:
         return _show_dry_run(options, context, request)
     return drive(options, context, lambda surface: start_run(context, request, surface))

@@ -277,13 +277,9 @@ def _run(job: str, spec: Spec, claim: int, stop: Stop, said: int) -> dict[str, f
         said: where it is told that a command in the background was begun; -1 = it is not in the background.
     """
     started = time.monotonic()
-    adopts = not spec.max_tasks
-    if adopts:
+    if not spec.max_tasks:
         adopt_orphans()
-    wake, awake = os.pipe()
-    os.set_blocking(awake, False)
-    signal.set_wakeup_fd(awake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)  # only to be woken
+    wake = _woken_by_signals()
     read_end, write_end = os.pipe()
     guard = Guard(spec.guarded, spec.max_tasks)
     pid, number = _spawn(spec, write_end)
@@ -295,21 +291,12 @@ def _run(job: str, spec: Spec, claim: int, stop: Stop, said: int) -> dict[str, f
         say_begun(said)
     output = Output(job, spec.segment_bytes)
     child = Child(pid, read_end, wake, output, guard)
-    child.follow(spec.timeout_s, stop)
-    cut_short = not child.has_ended()
-    stopped = cut_short and stop.requested
-    if not cut_short:
-        child.follow(spec.drain_s, to_the_end_of_output=True)
-    child.end(spec.grace_s)
-    if adopts:
-        end_children()
-    child.follow(spec.drain_s, to_the_end_of_output=True)
+    cut_short, stopped = _followed(child, spec, stop)
     made = put_right(spec.guarded, job)
     if fault := guard.reason or ("it made what no command may make" if made else ""):
         kept = f": {', '.join(made)}, now kept in {aside_of(job)}" if made else ""
-        output.write(
-            os.fsencode(f"\n[... this command {'was ended' if cut_short else 'failed'}: {fault}{kept} ...]\n")
-        )
+        ended = "was ended" if cut_short else "failed"
+        output.write(os.fsencode(f"\n[... this command {ended}: {fault}{kept} ...]\n"))
     output.sync()
     return {
         "exit_code": child.status or bool(made),
@@ -318,6 +305,29 @@ def _run(job: str, spec: Spec, claim: int, stop: Stop, said: int) -> dict[str, f
         "seconds": round(time.monotonic() - started, 3),
         "output_errno": output.errno,
     }
+
+
+def _woken_by_signals() -> int:
+    """Return what can be read from whenever a child ends or a signal comes."""
+    wake, awake = os.pipe()
+    os.set_blocking(awake, False)
+    signal.set_wakeup_fd(awake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)  # only to be woken
+    return wake
+
+
+def _followed(child: Child, spec: Spec, stop: Stop) -> tuple[bool, bool]:
+    """Follow the command until nothing of it is left; return whether it was cut short, and whether by a stop."""
+    child.follow(spec.timeout_s, stop)
+    cut_short = not child.has_ended()
+    stopped = cut_short and stop.requested
+    if not cut_short:
+        child.follow(spec.drain_s, to_the_end_of_output=True)
+    child.end(spec.grace_s)
+    if not spec.max_tasks:
+        end_children()
+    child.follow(spec.drain_s, to_the_end_of_output=True)
+    return cut_short, stopped
 
 
 def _spawn(spec: Spec, output: int) -> tuple[int, int]:

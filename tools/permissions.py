@@ -75,12 +75,8 @@ def decide(
     """
     if mode not in get_args(Mode):
         raise ValueError(f"{mode!r} is not a mode; modes are {', '.join(get_args(Mode))}")
-    if isinstance(effect, FileWrite) and is_protected(effect.path):
-        return Decision("deny", f"{effect.path} is protected and is never written by a tool.")
-    if isinstance(effect, FileWrite) and is_auto_memory(effect.path) and effect.review != "memory":
-        return Decision("deny", f"{effect.path} holds what agents remember and is not written as a file.")
-    if shell is not None and shell.decision == "deny":
-        return Decision("deny", f"It was not run: {shell.reason}.")
+    if denied := _denied_anywhere(effect, shell):
+        return denied
     if isinstance(effect, Command) and effect.by_graph:
         return _decide_own(shell, network)
     reach = effective_category(effect, category)
@@ -91,12 +87,26 @@ def decide(
             "deny", "This run is in plan mode: files are not changed and no command runs. Read and plan only."
         )
     decision = _decide_change(effect, reach, mode, grants, shell, network)
-    if confinement == "full" or not (isinstance(effect, Command) and decision.unasked):
-        return decision
-    if confinement == "partial" and shell is not None and shell.read_only:
-        return decision
-    lacks = "no sandbox" if confinement == "none" else "no sandbox but Landlock, which leaves gaps,"
-    return Decision("ask", f"{lacks} confines commands on this machine (`flow doctor` says why)")
+    if isinstance(effect, Command) and decision.unasked and not _is_confined(shell, confinement):
+        lacks = "no sandbox" if confinement == "none" else "no sandbox but Landlock, which leaves gaps,"
+        return Decision("ask", f"{lacks} confines commands on this machine (`flow doctor` says why)")
+    return decision
+
+
+def _denied_anywhere(effect: Effect, shell: CommandVerdict | None) -> Decision | None:
+    """Return the decision about what no mode and nobody's word allows; None = it is nothing of that."""
+    if isinstance(effect, FileWrite) and is_protected(effect.path):
+        return Decision("deny", f"{effect.path} is protected and is never written by a tool.")
+    if isinstance(effect, FileWrite) and is_auto_memory(effect.path) and effect.review != "memory":
+        return Decision("deny", f"{effect.path} holds what agents remember and is not written as a file.")
+    if shell is not None and shell.decision == "deny":
+        return Decision("deny", f"It was not run: {shell.reason}.")
+    return None
+
+
+def _is_confined(shell: CommandVerdict | None, confinement: Confinement) -> bool:
+    """Return whether the sandbox of this machine is enough for a command of a model to run unasked."""
+    return confinement == "full" or (confinement == "partial" and shell is not None and shell.read_only)
 
 
 def _decide_own(shell: CommandVerdict | None, network: NetworkVerdict) -> Decision:
