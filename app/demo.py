@@ -101,7 +101,7 @@ def run_until_killed(sample: Sample) -> str:
     """
     with as_file(files(__package__).joinpath("demo", "script.jsonl")) as script:
         words = ["run", "plan-and-code", sample.task, "--no-approve-plan", "--mode", "auto", "-o", "jsonl"]
-        settings = ["-c", f"verify={json.dumps(TEST_COMMAND)}", "--replay", str(script)]
+        settings = ["-c", f"verify={json.dumps(TEST_COMMAND)}", "-c", "check=", "--replay", str(script)]
         process = subprocess.Popen(
             [sys.executable, "-m", __package__.partition(".")[0], *words, *settings],
             cwd=sample.folder,
@@ -124,5 +124,5 @@ def sample_diff(sample: Sample) -> str:
 
 
 def _inside(context: AppContext, sample: Sample) -> AppContext:
-    settings = context.settings.model_copy(update={"verify": list(TEST_COMMAND), "mode": "auto", "check": None})
+    settings = context.settings.model_copy(update={"verify": list(TEST_COMMAND), "mode": "auto", "check": ""})
     return replace(context, workspace=sample.folder, settings=settings, start=".")

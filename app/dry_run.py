@@ -11,6 +11,7 @@ from .context import AppContext
 from .graphs import load_graph
 from .prompts import ShownPrompt, show_prompts
 from .run import RunRequest
+from .verify import Command, planned_commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,17 @@ class DryRun:
 
     Attributes:
         limits: of the run; the request's take the place of the graph's.
-        verify: the command of the setting; None = one is looked for when the run begins.
+        verify, check: the commands of the settings, else those that are detected; None = there is none.
+        detected: which of the two were, so that a person would be asked for them.
         notices: what the run would tell meanwhile, one line each.
     """
 
     loaded: Loaded
     nodes: tuple[PlannedNode, ...]
     limits: Limits
-    verify: str | list[str] | None
+    verify: Command
+    check: Command
+    detected: tuple[str, ...]
     mode: str
     notices: tuple[str, ...]
 
@@ -53,7 +57,8 @@ async def plan_run(context: AppContext, request: RunRequest) -> DryRun:
     limits = loaded.spec.limits
     limits = replace(limits, tokens=request.max_tokens or limits.tokens, wall_s=request.max_time_s or limits.wall_s)
     notices = tuple(dict.fromkeys(line for each in shown for line in each.notices))
-    return DryRun(loaded, nodes, limits, context.settings.verify, context.settings.mode, notices)
+    verify, check, detected = planned_commands(context, loaded.file_nodes)
+    return DryRun(loaded, nodes, limits, verify, check, detected, context.settings.mode, notices)
 
 
 def _nodes(spec: GraphSpec, loaded: Loaded, above: str) -> list[tuple[str, NodeSpec]]:

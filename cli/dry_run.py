@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from ..app.drawing import draw_graph
@@ -82,13 +83,22 @@ def _budget_lines(planned: DryRun) -> list[str]:
 
 
 def _run_lines(planned: DryRun) -> list[str]:
-    verify = planned.verify if planned.verify is None or isinstance(planned.verify, str) else " ".join(planned.verify)
     facts = [
         ("Limits", ", ".join(limit_texts(planned.limits)) or "none"),
         ("Mode", planned.mode),
-        ("Verify", "looked for when the run begins" if verify is None else verify or "nothing"),
+        ("Verify", _command_text(planned, "verify", planned.verify)),
+        ("Check", _command_text(planned, "check", planned.check)),
     ]
     return columns([(f"{name}:", value) for name, value in facts])
+
+
+def _command_text(planned: DryRun, name: str, command: str | list[str] | None) -> str:
+    if command is None:
+        return "none"
+    line = command if isinstance(command, str) else shlex.join(command)
+    if name not in planned.detected:
+        return line
+    return f"{line} (detected{'' if planned.mode == 'auto' else ', and asked for once'})"
 
 
 def _open_lines(planned: DryRun) -> list[str]:
@@ -111,6 +121,8 @@ def dry_run_data(planned: DryRun) -> dict[str, Any]:
         "graph": planned.loaded.spec.name,
         "mode": planned.mode,
         "verify": planned.verify,
+        "check": planned.check,
+        "detected": list(planned.detected),
         "limits": asdict(planned.limits),
         "nodes": [_node_data(each) for each in planned.nodes],
         "notices": list(planned.notices),

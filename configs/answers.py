@@ -1,13 +1,14 @@
-"""What a person answered once for one workspace, such as that its detected test command may be run."""
+"""What a person answered once for one workspace, such as that its detected test command, or its check, may be run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .dirs import Dirs, write_private
+from .layers import read_file_layer
 
 
 def answers_file(dirs: Dirs, workspace: Path) -> Path:
@@ -16,16 +17,28 @@ def answers_file(dirs: Dirs, workspace: Path) -> Path:
     return dirs.data / "projects" / f"{name}.toml"
 
 
-def set_verify(dirs: Dirs, workspace: Path, command: str | Sequence[str] | None) -> None:
+Answer = str | Sequence[str] | None
+
+
+def set_verify(dirs: Dirs, workspace: Path, command: Answer) -> None:
     """Store the test command of a workspace; "" = none is to be run, None = ask again.
 
     Raises:
-        ConfigError: it cannot be stored.
+        ConfigError: it cannot be stored, or what is stored already cannot be read.
     """
+    _store(dirs, workspace, {"verify": command})
+
+
+def set_check(dirs: Dirs, workspace: Path, command: Answer) -> None:
+    """Store the quick check of a workspace, as set_verify does its test command."""
+    _store(dirs, workspace, {"check": command})
+
+
+def _store(dirs: Dirs, workspace: Path, answers: Mapping[str, Answer]) -> None:
     path = answers_file(dirs, workspace)
+    kept = {**read_file_layer("answers", path).values, **answers}
     lines = [f"# Answers for the workspace {_toml(str(workspace.resolve()))}"]
-    if command is not None:
-        lines.append(f"verify = {_toml(command)}")
+    lines += [f"{name} = {_toml(command)}" for name, command in kept.items() if command is not None]
     write_private(path, ("\n".join(lines) + "\n").encode())
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 _MAX_BYTES = 1_000_000
 _MOST_TEST_FILES = 50
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
-_JUSTFILES = ("justfile", "Justfile", ".justfile")
+JUSTFILES = ("justfile", "Justfile", ".justfile")
 _TEST_TARGET = re.compile(r"^(?:[\w./-]+[ \t]+)*test(?:[ \t]+[\w./-]+)*[ \t]*::?(?!=)", re.MULTILINE)
 _TEST_RECIPE = re.compile(r"^@?test(?:[ \t]+[^:=\n]+)?[ \t]*:(?!=)", re.MULTILINE)
 _RAKE_TEST = re.compile(
@@ -63,14 +63,14 @@ def _commands(workspace: Path) -> Iterator[list[str]]:
         yield ["composer", "test"]
     if any(_TEST_TARGET.search(read_small(workspace / name)) for name in MAKEFILES):
         yield ["make", "test"]
-    if any(_TEST_RECIPE.search(read_small(workspace / name)) for name in _JUSTFILES):
+    if any(_TEST_RECIPE.search(read_small(workspace / name)) for name in JUSTFILES):
         yield ["just", "test"]
     yield from _python_commands(workspace, python, tests)
     yield from _other_commands(workspace)
 
 
 def _python_commands(workspace: Path, python: str, tests: list[str]) -> Iterator[list[str]]:
-    tox = _has_section(workspace / "tox.ini", "tox") or _has_section(workspace / "tox.ini", "testenv")
+    tox = has_section(workspace / "tox.ini", "tox") or has_section(workspace / "tox.ini", "testenv")
     if tox or "[tool.tox" in read_small(workspace / "pyproject.toml"):
         yield ["tox"]
     if (workspace / "noxfile.py").is_file():
@@ -116,7 +116,7 @@ def _uses_pytest(workspace: Path) -> bool:
         (workspace / name).is_file() for name in ("pytest.ini", ".pytest.ini", "conftest.py", "tests/conftest.py")
     ):
         return True
-    if _has_section(workspace / "tox.ini", "pytest") or _has_section(workspace / "setup.cfg", "tool:pytest"):
+    if has_section(workspace / "tox.ini", "pytest") or has_section(workspace / "setup.cfg", "tool:pytest"):
         return True
     return _pyproject_names_pytest(workspace)
 
@@ -141,7 +141,8 @@ def _pyproject_names_pytest(workspace: Path) -> bool:
     return isinstance(tool, dict) and "pytest" in tool
 
 
-def _has_section(path: Path, section: str) -> bool:
+def has_section(path: Path, section: str) -> bool:
+    """Return whether a file in the form of .ini has the section; False also where it cannot be read."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string(read_small(path))

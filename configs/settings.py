@@ -215,7 +215,8 @@ class Settings(Table):
     )
     check: str | list[str] | None = Field(
         default=None,
-        description="A quick check after each step (lint, types), as for verify. Not set or empty: none.",
+        description="A quick check after each step (lint, types), as for verify. Not set: detected, and asked once. "
+        "Empty: none. One that fails before anything was changed is not held against the steps.",
     )
     mode: Mode = Field(
         default="ask",

@@ -22,11 +22,12 @@ def test_every_node_is_told_with_what_it_is_sent_and_may_do(flow: Any, repo: Pat
     assert done.code == 0, done.err
     planned = json.loads(done.out)
     nodes = {node["path"]: node for node in planned["nodes"]}
-    assert list(nodes)[:6] == ["plan", "approve", "yours", "commit_yours", "implement", "implement/code"]
+    assert list(nodes)[:6] == ["plan", "approve", "yours", "commit_yours", "baseline", "implement"]
     assert nodes["implement/code"]["tools"][:2] == ["read_file", "edit_file"] and nodes["repair"]["max_visits"] == 3
     assert nodes["plan"]["tokens"] == sum(part["tokens"] for part in nodes["plan"]["parts"])
     assert nodes["implement/code"]["open"] == ["input.step"]
     assert "tokens" not in nodes["verify"]
+    assert (planned["verify"], planned["check"], planned["detected"]) == (None, None, [])
     assert (planned["limits"]["tokens"], planned["limits"]["wall_s"], planned["mode"]) == (9_000, 3_600.0, "ask")
     assert not (isolated_home / "flow" / "data" / "runs.db").exists()
     status = subprocess.run(["git", "status", "--porcelain"], cwd=repo, capture_output=True, check=True)
@@ -46,6 +47,12 @@ def test_people_see_the_route_the_sizes_and_the_limits(flow: Any, repo: Path) ->
     assert "approve, edit, reject; nobody there: approve" in told and "runs settings.verify" in told
     assert "Limits:  200 node runs, 600k tokens, 1 h" in told
     assert "plan: it does not fit; set a larger window with -c models.num_ctx=N" in told
+
+
+def test_commands_that_are_detected_are_told_with_those_that_are_set(flow: Any, repo: Path) -> None:
+    (repo / "Makefile").write_text("test:\n\ttrue\nlint:\n\ttrue\n")
+    told = flow("run", "plan-and-code", "x", "--dry-run", "-c", "check=true", cwd=repo).out
+    assert "Verify:  make test (detected, and asked for once)" in told and "Check:   true\n" in told
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flowloom.llm.answers import Answers, ChatRequest
 from flowloom.llm.ollama_server import OllamaServer
 
@@ -158,3 +160,24 @@ def test_a_replay_of_another_task_shows_the_difference_and_ends_with_1(
     assert done.code == 1
     assert "call 'plan#1.0' is not the recorded one: message 1 (user)" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("check", "tries"), [("grep -q sum shop/cart.py", 1), ("exit 1", 1), ("! grep -q sum shop/cart.py", 3)]
+)
+def test_a_step_is_held_to_the_check_where_it_passed_before(
+    flow: Any, shop: Any, script: Any, check: str, tries: int
+) -> None:
+    plan = {**shop.plan, "steps": [{"id": "total", "title": "Add up", "brief": "total(prices) adds up."}]}
+    edited = script.call("edit_file", path="shop/cart.py", old_text="max", new_text="sum")
+    answers = script.conversation(
+        script.Agent((script.PLANNER,), [script.Reply(json.dumps(plan))]),
+        script.Agent((script.CODER,), [edited, *[script.Reply("total adds up")] * 3]),
+        script.Agent((script.REVIEWER,), [script.Reply('{"verdict": "approve", "findings": []}')]),
+    )
+    with OllamaServer(answers) as server:
+        done = shop.run(server, "-c", f"check={check}", "-c", "verify=", "-o", "jsonl")
+    checks = [line["node"] for line in done.lines if line["type"] == "tool_end" and "/check" in line["node"]]
+    coders = [line["node"] for line in done.lines if line["type"] == "node_end" and "/code" in line["node"]]
+    assert done.code == 0, done.err
+    assert (len(coders), len(checks)) == (tries, tries if tries == 3 else 0)

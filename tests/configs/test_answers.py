@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowloom.configs.answers import answers_file, set_verify
+from flowloom.configs.answers import answers_file, set_check, set_verify
 from flowloom.configs.dirs import Dirs
 from flowloom.configs.layers import read_file_layer
 from flowloom.core.errors import ConfigError
@@ -33,6 +33,15 @@ def test_an_answer_can_be_taken_back(dirs: Dirs, workspace: Path) -> None:
     set_verify(dirs, workspace, "make test")
     set_verify(dirs, workspace, None)
     assert stored(dirs, workspace) is None
+
+
+def test_two_answers_stand_side_by_side(dirs: Dirs, workspace: Path) -> None:
+    set_verify(dirs, workspace, "make test")
+    set_check(dirs, workspace, ["make", "lint"])
+    kept = {"verify": "make test", "check": ["make", "lint"]}
+    assert read_file_layer("answers", answers_file(dirs, workspace)).values == kept
+    set_verify(dirs, workspace, None)
+    assert read_file_layer("answers", answers_file(dirs, workspace)).values == {"check": ["make", "lint"]}
 
 
 def test_answers_belong_to_one_workspace(dirs: Dirs, workspace: Path, tmp_path: Path) -> None:
