@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
-from ..core.errors import ModelNotUsable
+from ..core.errors import ModelNotUsable, RunFailed
 from ..core.events import ModelReplaced
 from ..core.messages import CallKey, ModelRequest
 from ..core.ports import ChatModel, EventSink
@@ -37,21 +37,32 @@ class Made(NamedTuple):
     details: ModelDetails
 
 
+class Told(NamedTuple):
+    """What a cassette tells of a model: tokens of its window, 0 = not told; those counted for one estimated."""
+
+    window: int
+    ratio: float
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What a cassette tells of the run that was recorded, so that a replay comes to the same requests.
 
     Attributes:
         profiles: tool profiles by key of the call.
-        window: tokens of the model's window; 0 = not told.
-        ratio: tokens that the model was taken to count for one that is estimated.
+        models: what is told by model; "" = of any, the smallest window.
+        places: model by role and tag; {} = one for all.
         counted: returns what its tokenizer counted for a request; None = it was not asked.
     """
 
     profiles: Mapping[str, str]
-    window: int
-    ratio: float
+    models: Mapping[str, Told]
+    places: Mapping[str, str]
     counted: Callable[[ModelRequest], int | None]
+
+    def told(self, model: str) -> Told:
+        """Return what is told of a model."""
+        return self.models.get(model) or self.models[""]
 
 
 Make = Callable[[Sequence[str]], Awaitable[list[Made]]]
@@ -64,16 +75,24 @@ class ModelPool:
     Args:
         note: one line about how its models were chosen, for a person; "" = nothing to say.
         recorded: what a cassette tells in a replay; None = the servers are asked.
+        keep: keeps what was found of a model for later runs; None = nothing is kept.
     """
 
     def __init__(
-        self, places: Places, make: Make, profiles: ToolProfiles, note: str = "", recorded: Recorded | None = None
+        self,
+        places: Places,
+        make: Make,
+        profiles: ToolProfiles,
+        note: str = "",
+        recorded: Recorded | None = None,
+        keep: Callable[[Capabilities], None] | None = None,
     ) -> None:
         self.note = note
         self._recorded = recorded
         self._places = places
         self._make = make
         self._profiles = profiles
+        self._keep = keep
         self._made: dict[str, Made] = {}
         self._working: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -157,12 +176,27 @@ class ModelPool:
             return self._recorded.counted(request)
         return await self._made[self._name(wanted)].chat.count(request)
 
+    def learned(self, model: str, ratio: float) -> None:
+        """Keep how a model counts for later runs (core.ports.PromptCounts); this run goes on as it began."""
+        made = self._made[model]
+        if self._keep is None or ratio <= (made.found.token_ratio or 1.0):
+            return
+        self._made[model] = made._replace(found=replace(made.found, token_ratio=ratio))
+        self._keep(self._made[model].found)
+
     def tool_names(self, wanted: str, key: CallKey) -> ToolNames:
         """Return what tools are called in front of the model of a role or an exact tag, at one call of it."""
         return self._profiles.names(self._made[self._name(wanted)].details, key)
 
     def _name(self, wanted: str) -> str:
-        return self._working[ROLE_OF_TYPE.get(wanted, wanted)]
+        """Return the model that works for a role or a tag. Raises: RunFailed: code asked for one that nothing names."""
+        key = ROLE_OF_TYPE.get(wanted, wanted)
+        if key not in self._working:
+            raise RunFailed(
+                f"The run has no model {wanted!r}: it is no role, and no graph of the run names it.",
+                hint=f"Write the tag out in the graph's code, chat_model({wanted!r}), or set it for a role.",
+            )
+        return self._working[key]
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Let something go on beside the run; it ends with the pool at the latest."""

@@ -77,15 +77,22 @@ async def connect(
     notify = preflight.notify if preflight is not None else lambda text: None
     info = await while_busy(partial(find_server, settings), settings.server, notify)
     choose, note = _choice(settings, info, any_family=tag_calls)
+    if recorded is not None:
+        replaced = {tag: recorded.places.get(tag, info.models[0]) for tag in tags}
     places = Places(choose, wanted_places(settings.models, tags, replaced or {}))
     maker = _Maker(settings, info, recorder, recorded, None if recorded else preflight, places)
-    pool = ModelPool(places, maker.make, profiles, note, recorded)
+    # A run that looks at no model has no record to add to.
+    looks = preflight is not None and settings.models.preflight and recorded is None
+    keep = partial(preflight.records.keep, info) if preflight is not None and looks else None
+    pool = ModelPool(places, maker.make, profiles, note, recorded, keep)
     maker.in_background = pool.in_background
     try:
         await while_busy(pool.make_ready, settings.server, notify)
     except BaseException:
         await pool.aclose()
         raise
+    if recorder is not None:
+        recorder.record_places(places.all())
     return pool
 
 
@@ -133,9 +140,13 @@ class _Maker:
         details = await asyncio.gather(*described)
         for one in () if self.recorded else details:
             check_allowed(settings, one.name, one.family)
-        windows = {one.name: choose_window(settings.models.num_ctx, one.context_length) for one in details}
+        windows = {one.name: self._window(one) for one in details}
         found = await self._found(details, windows)
         return [self._made(one, found[one.name]) for one in details]
+
+    def _window(self, details: ModelDetails) -> int:
+        told = self.recorded.told(details.name).window if self.recorded is not None else 0
+        return told or choose_window(self.settings.models.num_ctx, details.context_length)
 
     async def _found(self, details: Sequence[ModelDetails], windows: Mapping[str, int]) -> dict[str, Capabilities]:
         settings, info, preflight = self.settings, self.info, self.preflight
@@ -152,7 +163,7 @@ class _Maker:
     def _made(self, details: ModelDetails, found: Capabilities) -> Made:
         # What a cassette answers was called for as it was, whatever the recorded model could do.
         in_text = self.recorded is None and found.tools is False
-        ratio = self.recorded.ratio if self.recorded else found.token_ratio
+        ratio = self.recorded.told(details.name).ratio if self.recorded else found.token_ratio
         chat = _chat(
             self.settings,
             self.info,
@@ -185,12 +196,14 @@ async def look_at_models(
 
     found: dict[str, Capabilities] = {}
     for one in details:
+        assumed = one.context_length is None and not settings.models.num_ctx
         record = preflight.records.find(info, one.name, windows[one.name])
         if record is None:
             asked = ask_model(
                 info,
                 one,
                 windows[one.name],
+                assumed=assumed,
                 keep_alive=settings.models.keep_alive,
                 patience=patience(settings.server),
                 api_key=api_key(settings.server),
@@ -199,10 +212,20 @@ async def look_at_models(
                 asked, f"Loading model {one.name} ({TITLES[info.kind]}, {info.url}).", preflight
             )
             preflight.records.keep(info, record)
+        if assumed and record.window == windows[one.name]:
+            preflight.notify(assumed_window(record))
         for notice in record.notices():
             preflight.notify(notice)
         found[one.name] = record
     return found
+
+
+def assumed_window(record: Capabilities) -> str:
+    """Return one line that says that nobody knows a model's window."""
+    return (
+        f"{record.model}: the server does not tell its window, so {record.window:,} tokens are assumed; "
+        "-c models.num_ctx=N sets what it has."
+    )
 
 
 def record_file(cache: Path) -> CapabilityFile:
@@ -219,6 +242,13 @@ async def _told_when_slow(asked: Coroutine[Any, Any, Capabilities], text: str, p
         return await task
     finally:
         task.cancel()
+
+
+def chat_alone(settings: Settings, info: ServerInfo, details: ModelDetails, window: int, tools_in_text: bool) -> Chat:
+    """Return a model as a run would ask it, outside of one; to be closed."""
+    return _chat(
+        settings, info, details, window, None, False, tools_in_text=tools_in_text, token_ratio=1.0, loading=None
+    )
 
 
 def _chat(

@@ -73,6 +73,14 @@ class PromptCounts(Protocol):
         """Return the tokens of a prompt as the server's own tokenizer counts all of it; None = it has none."""
         ...
 
+    def learned(self, model: str, ratio: float) -> None:
+        """Take note, for later runs, that a model counted so many tokens for one that is estimated.
+
+        Args:
+            model: as the server names it.
+        """
+        ...
+
 
 class Embedder(Protocol):
     """Turns texts into unit vectors of one dimension; [] for a text in a script that its model does not know."""

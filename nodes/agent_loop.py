@@ -23,7 +23,7 @@ from ..llm.read_reply import Calls, Reading, Retry, read_reply
 from ..llm.structured import format_schema, json_kind, read_structured, schema_text
 from .agent_state import AgentState, view_of
 from .agent_task import AgentTask, ModelCallsUsedUp
-from .ask_model import AskModel
+from .ask_model import AskModel, told_again, unusable
 from .changed import changed_contents
 from .compacting import Compacting
 from .deps import NodeDeps
@@ -223,6 +223,7 @@ class AgentLoop:
         learned = learned_ratio(request, self._deps.assembler.counter, counted, ratio)
         if learned > ratio:
             update["ratio"] = Ratio(learned, model).to_dict()
+            self._deps.counts.learned(model, learned)
         view = view_of(state)
         if view.tokens / 2 <= counted < view.tokens and view.until == len(state["messages"]):
             # What the compaction left was estimated; how much is new from here on is told by the server's counts.
@@ -339,21 +340,14 @@ class AgentLoop:
     def _retry(self, state: AgentState, key: CallKey, fault: ModelFault, said: str) -> AgentState:
         faults = state.get("faults", 0) + 1
         if faults > (MAX_REPAIRS if state.get("structuring") else MAX_FAULTS):
-            raise RunFailed(
-                f"{self._task.label}: {faults} replies of {self._model.name!r} in a row could not be used; "
-                f"the last one: {fault.message}",
-                hint="The run is saved: `flow resume` asks again, another model may do better.",
-            ) from fault
+            raise unusable(self._task.label, self._model.name, faults, fault) from fault
         return {**self._told_again(state, key, fault, said), "faults": faults}
 
     def _told_again(self, state: AgentState, key: CallKey, fault: ModelFault, said: str) -> AgentState:
         """Return what asks the model again, with what was wrong with its reply."""
         self._deps.events.emit(self._task.label, ModelRetried(str(key), fault.message))
-        # The unusable reply keeps its place in the conversation, so that roles still alternate.
-        answer = Message("assistant", said or "(no usable reply)")
-        correction = Message("user", fill(load_prompt("nodes", "reply_fault"), fault=fault.message))
         return {
-            "messages": [answer.to_dict(), correction.to_dict()],
+            "messages": [message.to_dict() for message in told_again(fault, said)],
             "turn": state["turn"] + 1,
             "pending": [],
         }

@@ -113,6 +113,9 @@ class NoCounts:
         """Return that there is no tokenizer to ask."""
         return None
 
+    def learned(self, model: str, ratio: float) -> None:
+        """Keep nothing."""
+
 
 class NoEnds:
     """Keeps no ends of visits (core.run_ports.VisitEnds)."""

@@ -161,6 +161,14 @@ def test_window_too_small_for_agents_is_told_with_the_servers_option(
     assert "a window of 4,096 tokens" in done.err and option in done.err
 
 
+def test_a_window_that_nobody_tells_is_told_to_be_assumed(flow: Any, repo: Path, tiny: tuple[str, ...]) -> None:
+    with OpenAIServer(scripted([]), kind="openai") as server:
+        told = flow(*tiny, cwd=repo, url=server.url).err
+        known = flow(*tiny, "-c", "models.num_ctx=16384", cwd=repo, url=server.url).err
+    assert "8,192 tokens are assumed; -c models.num_ctx=N" in told
+    assert "assumed" not in known
+
+
 def test_denied_embedding_model_is_refused(flow: Any, repo: Path, tiny: tuple[str, ...]) -> None:
     settings = ("-c", "embed.backend=sentence-transformers", "-c", "embed.model=bge-m3", "-c", "embed.path=/none")
     with OllamaServer(scripted([])) as server:
@@ -169,3 +177,20 @@ def test_denied_embedding_model_is_refused(flow: Any, repo: Path, tiny: tuple[st
     assert (done.code, "models.denied_families" in done.err) == (7, True)
     (found,) = [check for check in doctor["checks"] if check["name"] == "embeddings"]
     assert (found["status"], "'bge'" in found["text"]) == ("fail", True)
+
+
+def test_a_run_begins_with_what_the_one_before_learned_of_the_models_tokens(
+    flow: Any, repo: Path, tmp_path: Path, isolated_home: Path
+) -> None:
+    (tmp_path / "ask.yaml").write_text(
+        "flow: 1\nname: ask\nnodes: {a: {type: llm, prompt: Say yes}}\nedges: [[START, a, END]]\n"
+    )
+    words = ("run", str(tmp_path / "ask.yaml"), "-q")
+    with OllamaServer(lambda request: Reply("yes", prompt_tokens=4000)) as server:
+        for name in ("first", "second"):
+            done = flow(*words, "--record", str(tmp_path / name), cwd=repo, url=server.url)
+            assert done.code == 0, done.err
+        assert flow(*words, "--no-preflight", cwd=repo, url=server.url).code == 0
+    first, second = (json.loads((tmp_path / name).read_text("utf-8"))["ratio"] for name in ("first", "second"))
+    (record,) = json.loads((isolated_home / "flow/cache/models.json").read_text("utf-8"))["models"].values()
+    assert first == 1.0 and second == record["token_ratio"] > 2

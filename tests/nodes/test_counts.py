@@ -24,6 +24,7 @@ class Tokenizer:
         self._share = share
         self._ratio = ratio
         self.asked: list[ModelRequest] = []
+        self.kept: list[tuple[str, float]] = []
 
     def ratio(self, wanted: str) -> float:
         return self._ratio
@@ -32,6 +33,9 @@ class Tokenizer:
         self.asked.append(request)
         estimate = count_request(request.messages, request.tools, EstimatingCounter())
         return int(estimate * self._share) if self._share else None
+
+    def learned(self, model: str, ratio: float) -> None:
+        self.kept.append((model, ratio))
 
 
 def use(run: Any, counts: Tokenizer) -> Tokenizer:
@@ -85,6 +89,14 @@ async def test_a_model_that_counts_more_than_is_estimated_is_compacted_earlier(b
         assert await run.node(READER) == "done"
         first.append(next(request.index for request in run.server.requests if asks_for_summary(request)))
     assert first[1] < first[0]
+
+
+async def test_a_count_above_the_estimate_is_kept_for_later_runs(bench: Any) -> None:
+    run = bench(Reply("done", prompt_tokens=3000))
+    counts = use(run, Tokenizer(0))
+    await run.node("type: llm, prompt: Say that it is done")
+    ((model, ratio),) = counts.kept
+    assert (model, ratio > 1) == ("scripted", True)
 
 
 def test_a_ratio_raises_estimates_and_leaves_counts_as_they_are() -> None:
