@@ -12,13 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..configs.dirs import Dirs, make_private
 from ..configs.model_settings import ROLES
 from ..configs.settings import Settings
 from ..core.errors import ConfigError, Denied, ModelUnavailable
 from ..tools.sandboxes import find_sandbox
+
+if TYPE_CHECKING:
+    from ..llm.server_info import ServerInfo
 
 Status = Literal["ok", "warn", "fail"]
 Group = Literal["base", "model"]
@@ -59,7 +62,7 @@ async def examine(settings: Settings, dirs: Dirs, env: Mapping[str, str]) -> tup
     programs = asyncio.to_thread(_check_programs, env.get("PATH", ""))
     sandbox = asyncio.to_thread(_check_sandbox, settings, dirs, env)
     folders = asyncio.to_thread(_check_folders, dirs)
-    models = _check_models(settings)
+    models = _check_models(settings, dirs)
     base, confined, places, served = await asyncio.gather(programs, sandbox, folders, models)
     return (_check_python(), *base, confined, *places, _check_sqlite(), *served, _check_embeddings(settings, dirs))
 
@@ -173,7 +176,7 @@ def _check_sqlite() -> Check:
     return Check("sqlite", "ok", f"{sqlite3.sqlite_version} with FTS5")
 
 
-async def _check_models(settings: Settings) -> list[Check]:
+async def _check_models(settings: Settings, dirs: Dirs) -> list[Check]:
     from ..llm.servers import TITLES
     from .servers import choose_allowed, find_servers
 
@@ -188,9 +191,11 @@ async def _check_models(settings: Settings) -> list[Check]:
         text += f"; also found: {', '.join(f'{TITLES[other.kind]} at {other.url}' for other in others)}"
     checks = [Check("server", "ok", text, "", "model")]
     for wanted in dict.fromkeys(settings.models.for_role(role) for role in ROLES):
-        roles = ", ".join(role for role in ROLES if settings.models.for_role(role) == wanted)
+        having = [role for role in ROLES if settings.models.for_role(role) == wanted]
+        roles = "every role" if len(having) == len(ROLES) else ", ".join(having)
         try:
-            checks.append(Check("model", "ok", f"{choose_allowed(settings, info, wanted)} for {roles}", "", "model"))
+            name = choose_allowed(settings, info, wanted)
+            checks += await _check_model(settings, dirs, info, name, roles)
         except (ModelUnavailable, Denied) as err:
             checks.append(Check("model", "fail", err.message, err.hint, "model"))
     for name in dict.fromkeys(settings.models.all_fallbacks()):
@@ -201,6 +206,24 @@ async def _check_models(settings: Settings) -> list[Check]:
         except Denied as err:
             checks.append(Check("fallback", "fail", err.message, err.hint, "model"))
     return checks
+
+
+async def _check_model(settings: Settings, dirs: Dirs, info: ServerInfo, name: str, roles: str) -> list[Check]:
+    """Tell of a model that is there what runs and `flow models test` found of it; it is not asked for anything."""
+    from .model_list import known_record
+    from .models import record_file
+
+    found = await known_record(settings, info, name, record_file(dirs.cache))
+    if found is None:
+        told, notices = "not looked at yet: `flow models test` does", []
+    else:
+        tried = {"native": "calls tools", "text": "writes its tool calls as text", "prompt": "calls tools as JSON"}
+        facts = [f"window of {found.window:,} tokens", tried.get(found.calls, "")]
+        if found.decode_per_s:
+            facts.append(f"{found.decode_per_s:.0f} tokens/s")
+        told, notices = ", ".join(filter(None, facts)), found.notices()
+    checks = [Check("model", "ok", f"{name} for {roles} ({told})", "", "model")]
+    return [*checks, *(Check("model", "warn", notice, "", "model") for notice in notices)]
 
 
 def _check_embeddings(settings: Settings, dirs: Dirs) -> Check:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
-from ..configs.catalog import Catalog, CatalogModel
+from ..configs.catalog import Catalog, CatalogModel, load_catalog
+from ..configs.model_settings import MAX_OWN_WINDOW, ModelSettings
 from ..llm.capabilities import SMALLEST_WINDOW
 from ..llm.policy import denied_family, lineage
 from .hardware import Memory
@@ -27,7 +29,7 @@ class Recommendation:
         fit: "gpu" = all of it at the wanted window; "smaller-window" = all of it at `window`; "partly-cpu" = GPU and
             RAM together hold it, slowly; "cpu" = there is no GPU and the RAM holds it; "unknown" = its size is.
         window: tokens it fits with; the wanted ones where it does not fit or its size is unknown.
-        need_bytes: weights, cache at the wanted window and reserve; None = unknown.
+        need_bytes: weights, cache at `window` and reserve; None = unknown.
         tools: None = unknown.
         installed: the server has it.
     """
@@ -44,7 +46,12 @@ class Recommendation:
 
 
 def recommend(
-    catalog: Catalog, memory: Memory, window: int, denied: Sequence[str], installed: Sequence[str] = ()
+    catalog: Catalog,
+    memory: Memory,
+    window: int,
+    denied: Sequence[str],
+    installed: Sequence[str] = (),
+    others: Mapping[str, CatalogModel] = MappingProxyType({}),
 ) -> list[Recommendation]:
     """Return the chat models that the policy allows, the most suitable first: by fit, tools, then size.
 
@@ -52,9 +59,10 @@ def recommend(
         window: tokens wanted; a model made for fewer is counted with those.
         denied: families that are left out.
         installed: names that the server lists.
+        others: models that are judged beside those of the catalogue.
     """
     found = []
-    for name, model in catalog.models.items():
+    for name, model in {**catalog.models, **others}.items():
         if model.role != "chat" or denied_family(catalog, name, "", denied):
             continue
         wanted = min(window, model.context or window)
@@ -64,7 +72,7 @@ def recommend(
                 name=name,
                 fit=fit,
                 window=fitting,
-                need_bytes=need_bytes(model, wanted),
+                need_bytes=need_bytes(model, fitting),
                 family=model.family,
                 origin=lineage(catalog, name).origin,
                 quantisation=model.quantisation,
@@ -72,7 +80,37 @@ def recommend(
                 installed=any(tag in installed for tag in (name, *model.aliases)),
             )
         )
-    return sorted(found, key=lambda r: (_ORDER.index(r.fit), r.tools is not True, -(r.need_bytes or 0), r.name))
+    return sorted(found, key=_suitability)
+
+
+def _suitability(one: Recommendation) -> tuple[int, bool, int, str]:
+    need = one.need_bytes or 0
+    # The larger the better, as long as it is fast: what is partly on the CPU is the slower the larger it is.
+    return _ORDER.index(one.fit), one.tools is not True, need if one.fit == "partly-cpu" else -need, one.name
+
+
+def fit_notice(name: str, settings: ModelSettings, memory: Memory) -> str:
+    """Return one line about a model of the catalogue that this machine holds badly or not at all; "" = it is fine."""
+    catalog, window = load_catalog(), settings.num_ctx or MAX_OWN_WINDOW
+    known = catalog.find(name)
+    if known is None or known.role != "chat":
+        return ""
+    found = next((one for one in recommend(catalog, memory, window, ()) if catalog.models[one.name] is known), None)
+    if found is None or found.need_bytes is None:
+        return ""
+    needs = f"{name} needs {found.need_bytes / 1e9:.1f} GB at a window of {found.window:,} tokens"
+    match found.fit:
+        case "too-large":
+            has = f"{(memory.gpu + memory.ram) / 1e9:.1f} GB on the GPU and beside it"
+            return f"{needs}, and this machine has {has}. `flow models recommend` lists what fits."
+        case "partly-cpu":
+            return (
+                f"{needs}, and the GPU has {memory.gpu / 1e9:.1f} GB: it will be slow. See `flow models recommend`."
+            )
+        case "smaller-window":
+            return f"{name} fits the GPU with a window of {found.window:,} tokens: set models.num_ctx to that."
+        case _:
+            return ""
 
 
 def need_bytes(model: CatalogModel, window: int) -> int | None:

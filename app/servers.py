@@ -113,7 +113,10 @@ def choose_allowed(settings: Settings, info: ServerInfo, wanted: str) -> str:
     """
     if not wanted and (preset := preset_of(settings, info)):
         return preset.name
-    name = choose_model(_allowed(settings, info), wanted) if not wanted else choose_model(info, wanted)
+    if wanted:
+        # Before it is looked for: nobody is told to download what is denied then.
+        check_allowed(settings, wanted)
+    name = choose_model(info if wanted else _allowed(settings, info), wanted)
     check_allowed(settings, name, info.listing(name).family)
     return name
 

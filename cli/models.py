@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,10 +23,17 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False, help="List, choos
 _FITS = {
     "gpu": "fits the GPU",
     "smaller-window": "fits the GPU with this window",
-    "partly-cpu": "partly on the CPU, slow",
     "cpu": "fits the RAM, on the CPU",
     "unknown": "size unknown",
     "too-large": "too large",
+}
+
+
+_CALLS = {
+    "native": "calls a tool as the server's own tool call",
+    "text": "writes a tool call into its text, where it is read",
+    "prompt": "calls a tool as JSON that its prompt asks for, so runs ask for that",
+    "none": "calls no tool when it is told to",
 }
 
 
@@ -58,10 +66,11 @@ def recommend(
         None, "--window", metavar="N", help="Tokens of prompt and reply together, such as 32k."
     ),
 ) -> None:
-    """Say which models of the catalogue fit this machine with the chosen window."""
+    """Say which models of the catalogue, and of the server's own, fit this machine with the chosen window."""
     import asyncio
 
     from ..app.hardware import measure_memory
+    from ..app.model_list import uncatalogued
     from ..app.recommend import recommend as recommended
     from ..configs.catalog import load_catalog
     from ..configs.model_settings import MAX_OWN_WINDOW
@@ -71,8 +80,8 @@ def recommend(
     settings = app_context(options).settings
     wanted = read_window(window, read_amount) if window else settings.models.num_ctx or MAX_OWN_WINDOW
     memory = measure_memory()
-    installed = asyncio.run(_installed(settings))
-    found = recommended(load_catalog(), memory, wanted, settings.models.denied_families, installed)
+    installed, others = asyncio.run(uncatalogued(settings))
+    found = recommended(load_catalog(), memory, wanted, settings.models.denied_families, installed, others)
     if options.output == "jsonl":
         print_items([asdict(one) for one in found], "jsonl")
         return
@@ -80,7 +89,7 @@ def recommend(
         print_json({"memory": asdict(memory), "window": wanted, "models": [asdict(one) for one in found]})
         return
     _print_memory(memory, wanted)
-    _print_recommended(found)
+    _print_recommended(found, memory)
 
 
 @app.command("pull")
@@ -103,7 +112,7 @@ def pull(
     options: CliOptions = ctx.obj
     progress = _Progress(options)
     try:
-        asyncio.run(pull_model(app_context(options).settings, name, progress.show))
+        asyncio.run(pull_model(app_context(options).settings, name, progress.show, progress.tell))
     finally:
         progress.end()
     if options.json:
@@ -143,7 +152,10 @@ def test(
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Models; those of the roles when none is named.")
     ] = None,
 ) -> None:
-    """Ask each model for a few tokens and tell what it can do: tools, window, speed, how much of it is on the GPU."""
+    """Ask each model for a tool call, JSON and a few tokens, and tell what it can do: tools, window, speed, memory.
+
+    What was found is kept, and runs go by it.
+    """
     import asyncio
 
     from ..app.model_list import check_model, models_of_roles
@@ -152,10 +164,14 @@ def test(
     options: CliOptions = ctx.obj
     context = app_context(options)
     records = record_file(context.dirs.cache)
-    found = [
-        asyncio.run(check_model(context.settings, records, name))
-        for name in names or models_of_roles(context.settings)
-    ]
+    found = []
+    progress = _Progress(options)
+    try:
+        for name in names or models_of_roles(context.settings):
+            tell = partial(_tell_step, progress, name)
+            found.append(asyncio.run(check_model(context.settings, records, name, tell)))
+    finally:
+        progress.end()
     if options.json:
         print_items(
             [{**asdict(one), "cpu_share": one.cpu_share, "notices": one.notices()} for one in found], options.output
@@ -169,17 +185,6 @@ def read_window(text: str, read_amount: Any) -> int:
     """Return a window in tokens; "32k" is 32,768, as windows are counted. Raises: UsageError."""
     amount: int = read_amount("--window", text)
     return amount // 1000 * 1024 if text.strip().endswith("k") else amount
-
-
-async def _installed(settings: Any) -> tuple[str, ...]:
-    """Return the names of the server's models; () when no server answers, which is no matter here."""
-    from ..app.servers import find_server
-    from ..core.errors import ModelUnavailable
-
-    try:
-        return (await find_server(settings)).models
-    except ModelUnavailable:
-        return ()
 
 
 def _print_known(models: list[KnownModel], none: str) -> None:
@@ -202,7 +207,13 @@ def _print_memory(memory: Memory, window: int) -> None:
     print(f"Memory: {'; '.join(places)}. Window: {window:,} tokens.")
 
 
-def _print_recommended(found: list[Recommendation]) -> None:
+def _fit_text(one: Recommendation, memory: Memory) -> str:
+    if one.fit == "partly-cpu" and one.need_bytes:
+        return f"{memory.gpu / one.need_bytes:.0%} of it on the GPU, slow"
+    return _FITS[one.fit]
+
+
+def _print_recommended(found: list[Recommendation], memory: Memory) -> None:
     if not found:
         print("The policy (models.denied_families) leaves no model of the catalogue.")
         return
@@ -211,7 +222,7 @@ def _print_recommended(found: list[Recommendation]) -> None:
     for one in found:
         there = ", installed" if one.installed else ""
         facts = f"{_size(one.need_bytes):>8}  {_tokens(one.window):>7}  {_yes(one.tools):7}"
-        print(f"{visible(one.name):{width}}  {facts}  {_FITS[one.fit]}{there}")
+        print(f"{visible(one.name):{width}}  {facts}  {_fit_text(one, memory)}{there}")
     if not any(one.fit in ("gpu", "smaller-window", "cpu") for one in found):
         print("None fits as it is: ask for a smaller window with --window, or use a server on another machine.")
 
@@ -226,12 +237,19 @@ def _print_record(found: Capabilities) -> None:
     )
     print(visible(f"{found.model} on {found.server} {found.server_version}".strip()))
     print(f"  tools {_yes(found.tools)}, thinking {_yes(found.thinking)}, schema {_yes(found.schema)}")
+    if found.calls:
+        held = "keeps" if found.holds_schema else "does not keep"
+        print(f"  tried: {_CALLS[found.calls]}; {held} to a JSON schema")
     print(f"  window {window}; order of roles: {found.role_grammar or 'usual'}")
     print(f"  loading {load}; {speeds}; memory {place}")
     if found.token_ratio is not None:
         print(f"  counts {found.token_ratio:.2f} tokens for one that is estimated")
     for notice in found.notices():
         print(f"  Note: {visible(notice)}")
+
+
+def _tell_step(progress: _Progress, name: str, step: str) -> None:
+    progress.show(f"{name}: {step}" if name else step, 0, 0)
 
 
 class _Progress:
@@ -253,6 +271,11 @@ class _Progress:
         elif status != self._last:
             print(visible(status), file=sys.stderr, flush=True)
         self._last = status
+
+    def tell(self, text: str) -> None:
+        """Show a line that stays."""
+        if not self._quiet:
+            print(f"Note: {visible(text)}", file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Leave the line."""

@@ -83,7 +83,8 @@ class ModelSettings(Table):
 
     main: str = Field(
         default="",
-        description="Model of every role that names none. Empty: the only chat model the server has, else an error.",
+        description="Model of every role that names none. Empty: the only chat model of the server, or the one of "
+        "several that fits this machine best; else an error.",
     )
     planner: str = Field(default="", description="Model of planners. Empty: main.")
     coder: str = Field(default="", description="Model of coders. Empty: main.")
@@ -112,7 +113,7 @@ class ModelSettings(Table):
     max_tokens: int = Field(
         default=4096,
         gt=0,
-        description="Longest reply in tokens; in a window below 32768 at most a quarter of it.",
+        description="Longest reply in tokens; in a window below 32768 at most a fifth of it.",
     )
     temperature: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="Sampling temperature. 0: always the likeliest."

@@ -26,6 +26,12 @@ _WIDEN: dict[ServerKind, str] = {
     "openai": "set the server's real one with `-c models.num_ctx=N`, or start it with a larger one",
 }
 
+_TAKES_TOOLS: dict[ServerKind, str] = {
+    "llama.cpp": " as llama-server was started (`--jinja` lets it, if its chat template can)",
+    "vllm": " as vLLM was started (`--enable-auto-tool-choice --tool-call-parser PARSER` lets it)",
+}
+"""Where that is a matter of how the server was started."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -44,6 +50,8 @@ class Capabilities:
         token_ratio: tokens that its tokenizer counts for one that Flowloom estimates, on a text of prose, code and
             Japanese; above 1 its requests are taken for that much larger.
         memory_bytes, vram_bytes: what it takes, and how much of that on the GPU.
+        calls: how it was seen to call a tool (llm/trial.py); "" = it was not tried.
+        holds_schema: it was seen to keep to a JSON schema; None = it was not tried.
     """
 
     model: str
@@ -62,6 +70,8 @@ class Capabilities:
     token_ratio: float | None = None
     memory_bytes: int | None = None
     vram_bytes: int | None = None
+    calls: str = ""
+    holds_schema: bool | None = None
 
     @property
     def cpu_share(self) -> float | None:
@@ -88,8 +98,14 @@ class Capabilities:
                 f"{self.model}: {share:.0%} of it runs on the CPU, which is slow. A smaller window (models.num_ctx) "
                 "or a smaller model (`flow models recommend`) would fit."
             )
-        if self.tools is False:
-            found.append(f"{self.model} takes no tools, so they are described in its prompt and called as JSON.")
+        if self.calls == "none":
+            found.append(
+                f"{self.model} called no tool when `flow models test` told it to, so agents will get nowhere with "
+                "it. See `flow models recommend` for others."
+            )
+        elif self.tools is False:
+            how = "" if self.calls else _TAKES_TOOLS.get(self.server, "")
+            found.append(f"{self.model} takes no tools{how}, so they are described in its prompt and called as JSON.")
         return found
 
 
@@ -139,6 +155,8 @@ class CapabilityFile:
                 prefill_per_s=found.prefill_per_s or before.prefill_per_s,
                 decode_per_s=found.decode_per_s or before.decode_per_s,
                 token_ratio=found.token_ratio or before.token_ratio,
+                calls=found.calls or before.calls,
+                holds_schema=before.holds_schema if found.holds_schema is None else found.holds_schema,
             )
         records = {**self._read(), _key(info, found.model, found.window_asked): asdict(found)}
         temporary = self._path.with_suffix(f".{os.getpid()}.tmp")

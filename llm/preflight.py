@@ -19,7 +19,7 @@ from .attempts import ask_until_whole
 from .capabilities import Capabilities, told_capabilities
 from .faults import BrokenStream, Patience, Refused, Verdict, error_text, judge, says_no_tools
 from .http_client import http_options, key_headers
-from .probe import probe_server
+from .probe import choose_window, probe_server
 from .probe_openai import count_tokens
 from .server_info import ModelDetails, ServerInfo
 from .servers import api_base
@@ -52,6 +52,7 @@ async def preflight(
     details: ModelDetails,
     window: int,
     *,
+    assumed: bool = False,
     keep_alive: str = "10m",
     patience: Patience | None = None,
     api_key: str = "",
@@ -60,6 +61,7 @@ async def preflight(
 
     Args:
         window: tokens to ask for.
+        assumed: nobody said how many, so a server that tells once the model is loaded is believed.
 
     Raises:
         FlowError: the server or the model does not work; as from OllamaChat and OpenAIChat.
@@ -73,7 +75,7 @@ async def preflight(
     else:
         answer = await asking.tokens(1)
     load_s = _seconds(answer.get("load_duration")) if info.kind == "ollama" else time.monotonic() - began
-    found = await _with_loaded(replace(found, load_s=load_s), info, window, asking.patience.connect_s, api_key)
+    found = await _with_loaded(replace(found, load_s=load_s), info, assumed, asking.patience.connect_s, api_key)
     return replace(found, token_ratio=await _token_ratio(info, found.model, asking.patience.connect_s, api_key))
 
 
@@ -174,17 +176,22 @@ class _Asking:
 
 
 async def _with_loaded(
-    found: Capabilities, info: ServerInfo, window: int, timeout_s: float, api_key: str
+    found: Capabilities, info: ServerInfo, assumed: bool, timeout_s: float, api_key: str
 ) -> Capabilities:
     """Return the record with the window that the server gave and the memory that it took, as far as it says."""
     if info.kind == "ollama":
         (response,) = await ask(info.url, timeout_s, [Asked("GET", "/api/ps")], api_key=api_key)
-        return _with_ollama_memory(found, json_object(response).get("models"), window)
+        return _with_ollama_memory(found, json_object(response).get("models"), found.window)
     if info.kind == "lmstudio" and info.listing(found.model).window is None:
         # It was not loaded when it was listed; now it is.
         info = await probe_server(info.url, timeout_s, wanted="openai", api_key=api_key)
     granted = info.listing(found.model).window
-    return found if granted is None else replace(found, window=min(window, granted))
+    if granted is None:
+        return found
+    if assumed:
+        window = choose_window(0, granted)
+        return replace(found, window=window, window_asked=window)
+    return replace(found, window=min(found.window, granted))
 
 
 async def _token_ratio(info: ServerInfo, model: str, timeout_s: float, api_key: str) -> float | None:

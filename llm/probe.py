@@ -92,6 +92,7 @@ async def describe_model(
         context_length=length if isinstance(length, int) and length > 0 else None,
         capabilities=frozenset(map(str, capabilities)) if isinstance(capabilities, list) else frozenset(),
         family=family,
+        kv_bytes_per_token=_kv_bytes(model_info, family),
     )
 
 
@@ -186,6 +187,24 @@ def _listing(model: Mapping[str, Any]) -> ListedModel:
         size_bytes=size if isinstance(size, int) and size > 0 else None,
         quantisation=str(details.get("quantization_level") or ""),
     )
+
+
+def _kv_bytes(info: Mapping[str, Any], family: str) -> int | None:
+    """Return what a token of the key-value cache takes in 16 bits; None = a figure is missing."""
+    layers, heads, width = (
+        _number(info.get(f"{family}.{name}")) for name in ("block_count", "attention.head_count", "embedding_length")
+    )
+    key, value = (_number(info.get(f"{family}.attention.{name}")) for name in ("key_length", "value_length"))
+    if width and heads:
+        key, value = key or width // heads, value or width // heads
+    told = info.get(f"{family}.attention.head_count_kv")
+    # Some models have another number of heads in each layer.
+    kv_heads = sum(map(_number, told)) if isinstance(told, list) else _number(told) * layers
+    return 2 * kv_heads * (key + value) or None if key and value else None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _only_model(info: ServerInfo, chat: list[str]) -> str:

@@ -65,6 +65,8 @@ class ModelDetails:
         capabilities: such as "completion", "tools", "thinking"; empty = not said (an old server).
         family: architecture, "" = not said.
         grammar: what the chat template wants of the order of roles, "" = not said.
+        kv_bytes_per_token: of the key-value cache in 16 bits; None = not said. Layers that look back over a sliding
+            window count like the others, so it may be less.
     """
 
     name: str
@@ -72,3 +74,4 @@ class ModelDetails:
     capabilities: frozenset[str]
     family: str
     grammar: RoleGrammar = ""
+    kv_bytes_per_token: int | None = None

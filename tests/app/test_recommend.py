@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from flowloom.app.hardware import Memory, measure_memory
-from flowloom.app.recommend import RESERVE_BYTES, Recommendation, need_bytes, recommend
-from flowloom.configs.catalog import load_catalog
+from flowloom.app.recommend import RESERVE_BYTES, Recommendation, fit_notice, need_bytes, recommend
+from flowloom.configs.catalog import CatalogModel, load_catalog
 from flowloom.configs.settings import Settings
 
 CATALOG = load_catalog()
@@ -63,6 +63,45 @@ def test_best_fit_with_tools_comes_first_and_embedders_are_left_out() -> None:
     names = [one.name for one in recommend(CATALOG, Memory(24 * GB, 0), 32768, DENIED)]
     assert names[0] == "devstral-small-2:24b"
     assert not any("e5" in name or "nomic" in name for name in names)
+
+
+def test_of_what_is_partly_on_the_cpu_the_smallest_comes_first() -> None:
+    found = recommend(CATALOG, Memory(8 * GB, 64 * GB), 32768, DENIED)
+    partly = [one.need_bytes for one in found if one.fit == "partly-cpu" and one.tools is not True]
+    assert len(partly) > 1 and partly == sorted(partly, key=lambda need: need or 0)
+
+
+def test_models_that_only_the_server_knows_are_judged_too() -> None:
+    own = CatalogModel(family="phi", context=16384, weights_bytes=9 * GB, kv_bytes_per_token=200_000)
+    others = {"phi4:14b": own, "odd:1b": CatalogModel(family="unknown")}
+    found = recommend(CATALOG, Memory(13 * GB, 0), 32768, DENIED, ["phi4:14b", "odd:1b"], others)
+    judged = {one.name: one for one in found if one.installed}
+    assert (judged["phi4:14b"].fit, judged["odd:1b"].fit) == ("smaller-window", "unknown")
+    assert judged["phi4:14b"].need_bytes == need_bytes(own, judged["phi4:14b"].window)
+    assert (judged["phi4:14b"].need_bytes or 0) <= 13 * GB
+
+
+@pytest.mark.parametrize(
+    ("name", "memory", "told"),
+    [
+        (
+            "llama3.3:70b",
+            Memory(8 * GB, 24 * GB),
+            "llama3.3:70b needs 55.2 GB at a window of 32,768 tokens, and this",
+        ),
+        ("gemma3:27b", Memory(8 * GB, 24 * GB), "the GPU has 8.0 GB: it will be slow"),
+        ("llama3.3:70b", Memory(48 * GB, 0), "fits the GPU with a window of 10,240 tokens: set models.num_ctx"),
+        ("gemma3:27b", Memory(48 * GB, 0), ""),
+        ("starcoder2:15b", Memory(0, 0), ""),
+        ("nomic-embed-text:latest", Memory(0, 0), ""),
+        ("company:7b", Memory(0, 0), ""),
+    ],
+)
+def test_a_model_that_the_machine_holds_badly_is_told_before_it_is_downloaded(
+    name: str, memory: Memory, told: str
+) -> None:
+    notice = fit_notice(name, Settings().models, memory)
+    assert told in notice and bool(told) is bool(notice)
 
 
 def test_policy_leaves_families_out_and_the_server_is_looked_at() -> None:

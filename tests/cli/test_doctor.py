@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flowloom.llm.ollama_server import OllamaServer, scripted
+from flowloom.llm.ollama_server import OllamaServer, Reply, scripted
 
 from .conftest import Ended, Flow
 
@@ -72,6 +72,18 @@ def test_every_role_has_its_model_checked(flow: Flow, server: OllamaServer) -> N
     assert [check["status"] for check in found] == ["ok", "fail"]
     assert "planner" in found[0]["text"]
     assert (ended.code, "no:1b" in found[1]["text"], "ollama pull no:1b" in found[1]["fix"]) == (5, True, True)
+
+
+def test_what_a_test_of_the_model_found_is_told(flow: Flow) -> None:
+    with OllamaServer(lambda request: Reply("x"), memory=(20 * 10**9, 15 * 10**9)) as server:
+        address = ("-c", f"server.url={server.url}")
+        before = checks(flow("doctor", "--json", *address))["model"]
+        flow("models", "test", *address)
+        after = checks(flow("doctor", "--json", *address))["model"]
+    assert "not looked at yet: `flow models test` does" in before[0]["text"]
+    assert "window of 32,768 tokens" in after[0]["text"]
+    assert [check["status"] for check in after] == ["ok", "warn", "warn"]
+    assert "25% of it runs on the CPU" in after[1]["text"] and "called no tool" in after[2]["text"]
 
 
 def test_several_models_and_none_chosen_ends_with_5(flow: Flow, server: OllamaServer) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowloom.llm.answers import Fault, Reply
+from flowloom.llm.answers import Call, ChatRequest, Fault, Reply
 from flowloom.llm.ollama_server import OllamaServer, scripted
 from flowloom.llm.openai_server import OpenAIServer
 
@@ -61,6 +61,19 @@ def test_no_server_ends_with_5_within_2500_ms(flow: Flow, words: tuple[str, ...]
     assert (ended.code, "connection refused" in ended.err, len(ended.err.splitlines())) == (5, True, 2)
 
 
+def test_list_asks_ollama_what_its_list_leaves_out(flow: Flow) -> None:
+    with OllamaServer(scripted([]), models=("company:7b",), context_length=16384) as server:
+        whole = told(flow("models", "list", "-o", "json", OLLAMA_HOST=server.url))
+    found = whole["models"][0]
+    assert (found["name"], found["tools"], found["window"]) == ("company:7b", True, 16384)
+
+
+def test_recommend_judges_the_servers_own_models_and_leaves_denied_ones_out(flow: Flow) -> None:
+    with OllamaServer(scripted([]), models=MODELS) as server:
+        found = told(flow("models", "recommend", "-o", "json", OLLAMA_HOST=server.url))["models"]
+    assert {one["name"] for one in found if one["installed"]} == {"devstral-small-2:24b", "company:7b"}
+
+
 def test_recommend_needs_no_server(flow: Flow) -> None:
     ended = flow("models", "recommend", "--window", "16k", "-o", "json", "-c", "server.url=http://127.0.0.1:9")
     found = told(ended)
@@ -71,9 +84,9 @@ def test_recommend_needs_no_server(flow: Flow) -> None:
 
 def test_pull_lets_the_server_download_and_says_what_to_do_next(flow: Flow) -> None:
     with OllamaServer(scripted([])) as server:
-        ended = flow("models", "pull", "gemma3:12b", OLLAMA_HOST=server.url)
-        assert "gemma3:12b" in server.models
-    assert (ended.code, "flow models test gemma3:12b" in ended.out) == (0, True)
+        ended = flow("models", "pull", "company:7b", OLLAMA_HOST=server.url)
+        assert "company:7b" in server.models
+    assert (ended.code, "flow models test company:7b" in ended.out) == (0, True)
     assert ended.err.splitlines() == ["pulling manifest", "verifying sha256 digest", "success"]
 
 
@@ -106,6 +119,25 @@ def test_test_prints_the_record_and_keeps_it(flow: Flow) -> None:
     assert shown.code == 0
     assert "window 32,768 tokens" in shown.out and "75% of it on the GPU" in shown.out
     assert (found["tools"], found["cpu_share"], found["decode_per_s"]) == (True, 0.25, 96_000)
+
+
+def test_test_tells_how_a_tool_is_called_and_what_it_asks_meanwhile(flow: Flow) -> None:
+    def answer(request: ChatRequest) -> Reply:
+        return Reply(calls=[Call("read_file", {"path": "notes.txt"})]) if request.body.get("tools") else Reply("x")
+
+    with OllamaServer(answer) as server:
+        shown = flow("models", "test", OLLAMA_HOST=server.url)
+    assert shown.code == 0
+    assert "tried: calls a tool as the server's own tool call; does not keep to a JSON schema" in shown.out
+    assert shown.err.splitlines() == [
+        *("loading", "measuring its speed", "asking for a tool call", "asking for JSON of a schema"),
+    ]
+
+
+def test_a_denied_model_that_is_missing_is_told_as_denied(flow: Flow) -> None:
+    with OllamaServer(scripted([])) as server:
+        ended = flow("models", "test", "qwen3:8b", OLLAMA_HOST=server.url)
+    assert (ended.code, "models.denied_families" in ended.err, "pull" in ended.err) == (7, True, False)
 
 
 def test_test_of_a_missing_model_ends_with_5(flow: Flow) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ async def test_refused_tools_are_found_out(serve_openai: ServeOpenAI, kind: str,
     server = serve_openai([], kind=kind, preflight=lambda r: refusal if r.body.get("tools") else Reply("Hi"))
     found = await look(server)
     assert found.tools is False
+    assert {"vllm": "--tool-call-parser", "llama.cpp": "--jinja"}[kind] in found.notices()[0]
     assert ["tools" in body for body in server.bodies] == [True, False]
 
 
@@ -161,3 +163,16 @@ def test_damaged_file_counts_as_empty_and_is_written_again(tmp_path: Path, text:
     file.keep(info(), RECORD)
     assert json.loads(path.read_text())["v"] == 1
     assert file.find(info(), "m", 8192) == RECORD
+
+
+@pytest.mark.parametrize(("assumed", "window"), [(True, 16384), (False, 8192)])
+async def test_a_window_told_once_the_model_is_loaded_takes_the_place_of_an_assumed_one(
+    serve_openai: ServeOpenAI, assumed: bool, window: int
+) -> None:
+    server = serve_openai([], kind="lmstudio", context_length=16384)
+    probed = await probe_server(server.url)
+    before = replace(probed, listed=tuple(replace(one, window=None) for one in probed.listed))
+    details = await describe_model(before.url, before.models[0], info=before)
+    assert details.context_length is None
+    found = await preflight(before, details, 8192, assumed=assumed)
+    assert (found.window, found.window_asked) == (window, window)

@@ -144,6 +144,29 @@ async def test_old_server_leaves_details_open(web: tuple[str, dict[str, tuple[in
     assert (details.context_length, details.capabilities, details.family) == (None, frozenset(), "llama")
 
 
+LAYERS = {"phi3.block_count": 40, "phi3.attention.head_count_kv": 10}
+WIDTHS = {"phi3.embedding_length": 5120, "phi3.attention.head_count": 40}
+
+
+@pytest.mark.parametrize(
+    ("figures", "kv_bytes"),
+    [
+        ({**LAYERS, **WIDTHS}, 2 * 40 * 10 * (128 + 128)),
+        ({**LAYERS, "phi3.attention.key_length": 64, "phi3.attention.value_length": 32}, 2 * 40 * 10 * 96),
+        ({**LAYERS, **WIDTHS, "phi3.attention.head_count_kv": [8, 0, 4], "phi3.block_count": 3}, 2 * 12 * 256),
+        (LAYERS, None),
+        (WIDTHS, None),
+        ({**LAYERS, **WIDTHS, "phi3.attention.head_count_kv": "10"}, None),
+    ],
+)
+async def test_the_cache_of_a_token_is_told_where_all_figures_are(
+    web: tuple[str, dict[str, tuple[int, str]]], figures: dict[str, Any], kv_bytes: int | None
+) -> None:
+    url, known = web
+    known["/api/show"] = (200, json.dumps({"model_info": {"general.architecture": "phi3", **figures}}))
+    assert (await describe_model(url, "m")).kv_bytes_per_token == kv_bytes
+
+
 @pytest.mark.parametrize(
     ("models", "wanted", "chosen"),
     [
