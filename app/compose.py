@@ -24,7 +24,7 @@ from ..llm.tokens import EstimatingCounter
 from ..nodes.deps import AgentLimits, CompactNow, FallBack, NoCounts, NodeDeps, Toolbox
 from ..nodes.sub_agent import SubAgents
 from ..retrieval.by_source import BySource
-from ..retrieval.code_retriever import CodeRetriever
+from ..retrieval.code_retriever import FIRST_WAIT_S, CodeRetriever
 from ..retrieval.code_store import index_path
 from ..runs.blobs import BlobStore
 from ..runs.changes import RunChanges
@@ -48,6 +48,9 @@ from .memory import memory_files, trusted_when_written
 from .project_tools import project_tools
 from .secrets import MaskedChanges, MaskedRetriever
 from .spending import prices_of
+
+_WHOLE_INDEX_S = 600.0
+"""More than a first index of a large repository takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +236,14 @@ def run_retriever(context: AppContext, notify: Callable[[str], None], project: P
     shared = cache(partial(embedder, context))  # one model in memory for both
     code = code_retriever(context, notify, shared, index_file(context, project) if project is not None else None)
     return BySource(code, document_retriever(context, notify, project, shared))
+
+
+def index_wait_s(options: Mapping[str, Any]) -> float:
+    """Return how many seconds a run with these options waits for a first index of its code.
+
+    What is recorded has to come to the same requests when it is replayed, so the whole index is waited for.
+    """
+    return _WHOLE_INDEX_S if options["record"] or options["replay"] else FIRST_WAIT_S
 
 
 def code_retriever(

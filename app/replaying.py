@@ -17,7 +17,7 @@ from ..llm.ollama_server import OllamaServer
 from ..llm.openai_server import OpenAIServer
 from ..llm.openai_wire import plain_messages
 from ..llm.probe import LARGEST_DEFAULT_WINDOW
-from .model_pool import Recorded
+from .model_pool import Recorded, Told
 
 
 class Replay(NamedTuple):
@@ -29,7 +29,7 @@ class Replay(NamedTuple):
 
 @contextmanager
 def replay_server(path: Path, workspace: Path, secrets: SecretMask) -> Iterator[Replay]:
-    """Give a server on this machine's loopback that answers from a cassette, as one model for all roles.
+    """Give a server on this machine's loopback that answers from a cassette, as the models that were recorded.
 
     It speaks the API that the recorded model was called over.
 
@@ -41,8 +41,9 @@ def replay_server(path: Path, workspace: Path, secrets: SecretMask) -> Iterator[
         raise UsageError(f"the cassette {str(path)!r} is empty.", hint="Record one with `--record FILE`.")
     normalise = _normaliser(workspace, secrets)
     answers = cassette.answers(normalise)
-    models = cassette.models[:1] or ("replay:latest",)
-    window = cassette.window or LARGEST_DEFAULT_WINDOW
+    places = cassette.places
+    models = tuple(dict.fromkeys(places.values())) or cassette.models[:1] or ("replay:latest",)
+    window = cassette.window() or LARGEST_DEFAULT_WINDOW
     server: LoopbackServer = OllamaServer(answers, models=models, context_length=window)
     if cassette.wire == "openai":
         server = OpenAIServer(answers, models=models, context_length=window)
@@ -51,7 +52,9 @@ def replay_server(path: Path, workspace: Path, secrets: SecretMask) -> Iterator[
         return cassette.counted(request.key, plain_messages(request.messages), normalise)
 
     with server:
-        yield Replay(server, Recorded(cassette.profiles, cassette.window, cassette.ratio, counted))
+        told = {name: Told(cassette.window(name), cassette.ratio(name)) for name in (places and models) or ()}
+        told[""] = Told(cassette.window(), cassette.ratio())
+        yield Replay(server, Recorded(cassette.profiles, told, places, counted))
 
 
 def recorder(path: Path, workspace: Path, secrets: SecretMask) -> Recorder:

@@ -20,14 +20,14 @@ from ..core.errors import UsageError
 from ..core.masking import first_placeholder
 from ..core.messages import CallKey
 from .answers import Answer, Answers, Call, ChatRequest, Fault, RawReply, Reply
-from .cassette_lines import CountRecord, Key, Lines, Messages, Record, ShortReply, Wire, parse_lines
+from .cassette_lines import CountRecord, Key, Lines, Messages, PlacesRecord, Record, ShortReply, Wire, parse_lines
 from .http_client import CALL_HEADER
 from .normalise import Normaliser, map_texts
 from .secret_names import numbered, renaming
 
 CASSETTE_VERSION = 1
 MISMATCH_STATUS = 409
-_LINE_START = b'{"v": 1, "key": '
+_LINE_STARTS = (b'{"v": 1, "key": ', b'{"v": 1, "places": ')
 
 
 class Recorder:
@@ -82,6 +82,12 @@ class Recorder:
         with self._lock:
             self._append(stored.model_dump())
 
+    def record_places(self, places: Mapping[str, str]) -> None:
+        """Append which model works for each role and tag of the run, where that is more than one."""
+        if len(set(places.values())) > 1:
+            with self._lock:
+                self._append(PlacesRecord(v=1, places=dict(places)).model_dump())
+
     def _line(
         self,
         key: CallKey,
@@ -125,6 +131,7 @@ class Cassette:
     def __init__(self, lines: Lines) -> None:
         self._entries = {_key(entry.record.key): entry for entry in lines.calls}
         self._counts = {(_key(line.key), line.digest): line.counted for line in lines.counts}
+        self._places = [line.places for line in lines.places]
 
     @staticmethod
     def load(path: Path) -> Cassette:
@@ -153,14 +160,29 @@ class Cassette:
         return next((entry.record.wire for entry in self._entries.values()), "ollama")
 
     @property
-    def window(self) -> int:
-        """Tokens of the window that the calls were made in, the smallest one when they differ; 0 = not told."""
-        return min((entry.record.window for entry in self._entries.values() if entry.record.window), default=0)
+    def places(self) -> Mapping[str, str]:
+        """Model by role and tag; {} = one model did all, or which did what changed in the course of the run."""
+        if not self._places or any(other != self._places[0] for other in self._places):
+            return {}
+        return self._places[0] if set(self.models) <= set(self._places[0].values()) else {}
 
-    @property
-    def ratio(self) -> float:
-        """Tokens that the recorded model was taken to count for one that is estimated; 1 also means not told."""
-        return max((entry.record.ratio for entry in self._entries.values()), default=1.0)
+    def window(self, model: str = "") -> int:
+        """Return the tokens of the window that a model's calls were made in, the smallest one when they differ.
+
+        Args:
+            model: "" = that of any.
+
+        Returns:
+            0 = not told.
+        """
+        return min((record.window for record in self._of(model) if record.window), default=0)
+
+    def ratio(self, model: str = "") -> float:
+        """Return the tokens that a model was taken to count for one that is estimated; 1 also means not told."""
+        return max((record.ratio for record in self._of(model)), default=1.0)
+
+    def _of(self, model: str) -> list[Record]:
+        return [entry.record for entry in self._entries.values() if model in ("", entry.record.model)]
 
     @property
     def profiles(self) -> dict[str, str]:
@@ -303,7 +325,7 @@ def _read_for_appending(path: Path) -> Lines:
             data = file.read()
             whole = data.rfind(b"\n") + 1
             torn = data[whole:]
-            if not (torn.startswith(_LINE_START) or _LINE_START.startswith(torn)):
+            if not any(torn.startswith(start) or start.startswith(torn) for start in _LINE_STARTS):
                 raise UsageError(f"{path}: not a cassette, so nothing is recorded to it.")
             lines = parse_lines(data[:whole], path)
             file.truncate(whole)

@@ -74,6 +74,13 @@ class CountRecord(Line):
     counted: int
 
 
+class PlacesRecord(Line):
+    """A line that keeps which model worked for each role and tag, of a run that had more than one."""
+
+    v: Literal[1]
+    places: dict[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A record with its conversation put together."""
@@ -87,6 +94,7 @@ class Lines(NamedTuple):
 
     calls: list[Entry]
     counts: list[CountRecord]
+    places: list[PlacesRecord]
 
 
 def parse_lines(data: bytes, path: Path) -> Lines:
@@ -95,14 +103,17 @@ def parse_lines(data: bytes, path: Path) -> Lines:
     Raises:
         UsageError: a line is none; the message names file and line.
     """
-    found = Lines([], [])
+    found = Lines([], [], [])
     last: dict[tuple[str, int], Messages] = {}
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        if _is_count(line):
+        if _has(line, "counted"):
             found.counts.append(_parse(CountRecord, line, where))
+            continue
+        if _has(line, "places"):
+            found.places.append(_parse(PlacesRecord, line, where))
             continue
         record = _parse(Record, line, where)
         visit = record.key.node, record.key.visit
@@ -114,14 +125,15 @@ def parse_lines(data: bytes, path: Path) -> Lines:
     return found
 
 
-def _is_count(line: bytes) -> bool:
-    if b'"counted"' not in line:
+def _has(line: bytes, key: str) -> bool:
+    """Return whether a line is an object with that key on top."""
+    if f'"{key}"'.encode() not in line:
         return False
     try:
         data = json.loads(line)
     except ValueError:
         return False
-    return isinstance(data, dict) and "counted" in data
+    return isinstance(data, dict) and key in data
 
 
 AnyLine = TypeVar("AnyLine", bound=Line)

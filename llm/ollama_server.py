@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Unpack
 
 from .answers import (
@@ -41,7 +42,7 @@ class _Handler(LoopbackHandler):
         elif self.path == "/api/tags":
             self.send_json(200, {"models": [_listing(name) for name in owner.models]})
         elif self.path == "/api/ps":
-            self.send_json(200, {"models": [{**_listing(name), **owner.loaded} for name in owner.models]})
+            self.send_json(200, {"models": [{**_listing(name), **owner.loaded(name)} for name in owner.models]})
         else:
             self.send_body(404, b"404 page not found", "text/plain")
 
@@ -54,7 +55,7 @@ class _Handler(LoopbackHandler):
         elif not self.owner.has_model(name):
             self.send_error_text(404, f"model '{name}' not found")
         elif self.path == "/api/show":
-            self.send_json(200, _details(self.owner))
+            self.send_json(200, _details(self.owner, str(name)))
         elif not body.get("messages"):
             self.owner.note_preload(body)
             self.send_json(200, last_part(str(name), "load"))
@@ -92,6 +93,7 @@ class OllamaServer(LoopbackServer):
     Args:
         capabilities: what /api/show reports; without "tools" a request that has some is refused, as Ollama does.
         memory: (bytes, bytes in video memory) of a loaded model, as /api/ps reports them.
+        windows: by model, where it is another one than `context_length`.
         pull: the parts that /api/pull answers with; a last one of "success" makes the model known.
     """
 
@@ -104,6 +106,7 @@ class OllamaServer(LoopbackServer):
         capabilities: Sequence[str] = ("completion", "tools"),
         version: str = "0.12.0",
         memory: tuple[int, int] = (0, 0),
+        windows: Mapping[str, int] = MappingProxyType({}),
         pull: Sequence[Mapping[str, Any]] = _PULLED,
         **options: Unpack[ServerOptions],
     ) -> None:
@@ -111,13 +114,17 @@ class OllamaServer(LoopbackServer):
         self.capabilities = tuple(capabilities)
         self.version = version
         self.memory = memory
+        self.windows = windows
         self.pull = tuple(pull)
 
-    @property
-    def loaded(self) -> dict[str, Any]:
-        """What /api/ps says of every model beside its listing."""
+    def window(self, name: str) -> int:
+        """Return the tokens of a model's window."""
+        return self.windows.get(name, self.context_length)
+
+    def loaded(self, name: str) -> dict[str, Any]:
+        """Return what /api/ps says of a model beside its listing."""
         size, in_vram = self.memory
-        window = {"context_length": self.context_length, "expires_at": "2026-01-01T00:10:00Z"}
+        window = {"context_length": self.window(name), "expires_at": "2026-01-01T00:10:00Z"}
         return {**window, "size": size, "size_vram": in_vram}
 
     def _refusal(self, body: Mapping[str, Any]) -> str:
@@ -142,10 +149,10 @@ def _listing(name: str) -> dict[str, Any]:
     }
 
 
-def _details(owner: OllamaServer) -> dict[str, Any]:
+def _details(owner: OllamaServer, name: str) -> dict[str, Any]:
     return {
         "template": "{{ .Prompt }}",
         "details": {"format": "gguf", "family": "llama", "families": ["llama"]},
-        "model_info": {"general.architecture": "llama", "llama.context_length": owner.context_length},
+        "model_info": {"general.architecture": "llama", "llama.context_length": owner.window(name)},
         "capabilities": list(owner.capabilities),
     }

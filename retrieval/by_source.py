@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.hits import Hit, Source
-from .code_retriever import CodeRetriever
+from .code_retriever import FIRST_WAIT_S, CodeRetriever
 from .doc_retriever import DocumentRetriever
 
 
@@ -21,13 +21,16 @@ class BySource:
         self._code = code
         self._docs = docs
 
-    def prepare(self) -> None:
+    def prepare(self, wait_s: float = FIRST_WAIT_S) -> None:
         """Bring both in step with the files; worth doing before a run's first turn.
+
+        Args:
+            wait_s: how long a first index of code is waited for.
 
         Raises:
             FlowError: the index of code cannot be written.
         """
-        self._code.prepare()
+        self._code.prepare(wait_s)
         self._docs.prepare()
 
     def close(self) -> None:

@@ -58,11 +58,11 @@ def compactions(flow: Any, repo: Path) -> list[tuple[str, int]]:
     return [(each["key"], each["before_tokens"]) for step in shown["steps"] for each in step["compactions"]]
 
 
-def recorded_and_replayed(flow: Any, repo: Path, server: Any) -> tuple[list[Any], list[Any]]:
+def recorded_and_replayed(flow: Any, repo: Path, server: Any, *models: str) -> tuple[list[Any], list[Any]]:
     words = ("run", str(repo.parent / "read.yaml"), "-q", "-c", "verify=")
     cassette = str(repo.parent / "run.jsonl")
     with server:
-        done = flow(*words, "--record", cassette, cwd=repo, url=server.url)
+        done = flow(*words, *models, "--record", cassette, cwd=repo, url=server.url)
         assert done.code == 0, done.err
     made = compactions(flow, repo)
     again = flow(*words, "--replay", cassette, cwd=repo)
@@ -88,3 +88,29 @@ def test_a_replay_takes_what_the_tokenizer_counted(flow: Any, repo: Path) -> Non
 def test_a_replay_is_refused_where_the_run_was(flow: Any, repo: Path) -> None:
     made, again = recorded_and_replayed(flow, repo, OllamaServer(reader(3500), context_length=16384))
     assert made and again == made
+
+
+BOTH = """flow: 1
+name: both
+nodes:
+  a: {type: planner, prompt: Plan it}
+  b: {type: agent, model: "coded:1b", prompt: Read all of it, tools: [read_file]}
+edges: [[START, a, b, END]]
+"""
+
+
+def test_a_replay_gives_each_model_the_window_that_it_had(flow: Any, repo: Path) -> None:
+    (repo.parent / "read.yaml").write_text(BOTH)
+    reads = reader()
+
+    def answer(request: ChatRequest) -> Answer:
+        steps = [{"id": "a", "title": "Read", "brief": "Read it."}]
+        plan = Reply(json.dumps({"title": "Read", "steps": steps}))
+        return plan if request.body["model"] == "planned:1b" else reads(request)
+
+    windows = {"planned:1b": 32768, "coded:1b": 8192}
+    server = OllamaServer(answer, models=("other:1b", *windows), windows=windows)
+    made, again = recorded_and_replayed(flow, repo, server, "-m", "planner=planned:1b", "-m", "main=other:1b")
+    assert made and again == made
+    first = json.loads((repo.parent / "run.jsonl").read_text("utf-8").splitlines()[0])
+    assert (first["places"]["planner"], first["places"]["coded:1b"]) == ("planned:1b", "coded:1b")

@@ -91,7 +91,7 @@ async def test_a_cassette_gives_the_count_again_for_the_same_request(
     assert cassette.counted(elsewhere.key, plain_messages(elsewhere.messages), normalise) == counted
     assert cassette.counted(request(turn=4).key, plain_messages(elsewhere.messages), normalise) is None
     assert cassette.counted(elsewhere.key, plain_messages(request().messages), normalise) is None
-    assert (cassette.keys, cassette.window, cassette.ratio) == (("code#1.3",), 8192, 1.5)
+    assert (cassette.keys, cassette.window(), cassette.ratio()) == (("code#1.3",), 8192, 1.5)
 
 
 async def test_a_recording_is_continued_behind_a_count(tmp_path: Path) -> None:
