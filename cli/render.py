@@ -271,8 +271,14 @@ def _question_text(data: Mapping[str, Any], name: str) -> str:
     return f"{name}: {text}\n{choices}" if "\n" in text else f"{name}: {text} {choices}"
 
 
+def _telling_line(text: str) -> str:
+    """Return the first line of a text that says something; rules of marks such as "=====" do not."""
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return next((line for line in lines if any(map(str.isalnum, line))), "")
+
+
 def _tool_text(data: Mapping[str, Any], about: str) -> str:
     # A file's text or a command's output says little in one line; why a call failed says a lot.
-    reason = "" if data["ok"] else " ".join(str(data["text"]).split("\n", 1)[0].split())[:120]
+    reason = "" if data["ok"] else _telling_line(str(data["text"]))[:120]
     end = f"failed ({data['seconds']:.1f} s): {reason}" if reason else f"({data['seconds']:.1f} s)"
     return " ".join(part for part in (data["name"], about or ", ".join(data["files"]), end) if part)

@@ -10,7 +10,7 @@ from ..core.messages import Message
 from ..core.ports import Retriever, TokenCounter
 from .attached import LEAST_TOKENS, Attached
 from .blocks import Block, cut_to_tokens, hits_text, map_text
-from .memory import MemoryFile, fit_memory, lost_line, memory_text
+from .memory import FittedFile, MemoryFile, fit_memory, lost_line, memory_text
 from .prompts import load_prompt
 
 
@@ -121,12 +121,14 @@ class TurnAssembler:
         extra = [room.fit(block) for block in extra]
         mentioned = self._attached.fit(task, room.share(budget.mentions), self.counter)
         room.take(mentioned.blocks)
-        memory = Block("project_memory", self._memory_text(room.share(budget.memory, "project_memory")))
+        fitted = self._fitted_memory(room.share(budget.memory, "project_memory"))
+        memory = Block("project_memory", memory_text(fitted))
         room.take([memory])
         outlines = Block("repo_map", map_text(self._found(task, room.share(budget.repo_map, "repo_map"), "map")))
         room.take([outlines])
         code = self._found(task, room.share(budget.code, "code"), "code")
-        code = [hit for hit in code if hit.path not in mentioned.whole]
+        remembered = {each.file.path for each in fitted if each.fit in ("whole", "repeated")}
+        code = [hit for hit in code if hit.path not in mentioned.whole | remembered]
         passages = Block("code", hits_text(code))
         room.take([passages])
         found = self._found(task, room.share(budget.docs, "documents"), "docs")
@@ -153,13 +155,13 @@ class TurnAssembler:
             hits = hits[:-1]
         return hits
 
-    def _memory_text(self, budget: int) -> str:
+    def _fitted_memory(self, budget: int) -> list[FittedFile]:
         if budget <= 0:
-            return ""
+            return []
         fitted = fit_memory(self._memory, budget, self.counter)
         if line := lost_line(fitted, budget):
             self._tell(f"{line} `flow memory show` tells more.")
-        return memory_text(fitted)
+        return fitted
 
 
 def _is_within(hit: Hit, others: Sequence[Hit]) -> bool:

@@ -66,6 +66,14 @@ def test_plain_progress_is_one_line_an_event() -> None:
     ]
 
 
+def test_a_failure_is_told_by_a_line_that_says_something() -> None:
+    stream = io.StringIO()
+    view = ProgressView(stream)
+    view.record(stored(ToolStarted("run", "command", "make test"), "verify#1"))
+    view.record(stored(ToolEnded("run", "command", False, 1.0, (), "\n=====\nFAIL:  test_total\n"), "verify#1"))
+    assert stream.getvalue() == "  verify: command make test failed (1.0 s): FAIL: test_total\n"
+
+
 def test_verbose_progress_tells_model_calls_and_skipped_nodes() -> None:
     stream = io.StringIO()
     view = ProgressView(stream, verbose=True)

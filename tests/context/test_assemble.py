@@ -53,6 +53,12 @@ def test_parts_stand_in_their_order() -> None:
     assert sorted(marks, key=made.index) == marks
 
 
+def test_a_memory_file_that_is_told_whole_is_not_shown_as_code_again() -> None:
+    memory = [MemoryFile("code0.py", "Use tabs."), MemoryFile("code1.py", "one two three " * 40)]
+    made = assembler(Hits(("is told", "is cut")), memory).first_message("ROLE", "the task", ALL).content
+    assert "code is told" not in made and "code is cut" in made
+
+
 def test_nothing_volatile_stands_before_the_reminder_at_the_end() -> None:
     monday, tuesday = first(Hits(), day="Today is Monday."), first(Hits(), day="Today is Tuesday.")
     same, _, end = monday.partition("<reminder>")
