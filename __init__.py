@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .core.marks import RunCommand, WriteFile, filter, node, tool
     from .core.questions import Answer, Question
     from .graphs.graph_node import graph_node
+    from .nodes.chat_model import chat_model
     from .nodes.python_call import NodeContext
 
 _PLACES = {
@@ -23,6 +24,7 @@ _PLACES = {
     "RunCommand": "core.marks",
     "NodeContext": "nodes.python_call",
     "graph_node": "graphs.graph_node",
+    "chat_model": "nodes.chat_model",
     "run": "app.api",
     "arun": "app.api",
     "resume": "app.api",
@@ -44,6 +46,7 @@ __all__ = [  # noqa: RUF022 - in the order of docs/python.md
     "RunCommand",
     "NodeContext",
     "graph_node",
+    "chat_model",
     "run",
     "arun",
     "resume",

@@ -8,7 +8,7 @@ from typing import Any
 from ..core.errors import GraphInvalid
 from ..core.masking import SecretMask
 from ..graphs.beside import MODULE, KeptFiles
-from ..graphs.difference import differences
+from ..graphs.difference import differences, file_differences
 from ..graphs.find import Loaded
 from ..graphs.fingerprint import fingerprint
 from ..graphs.read import read_text
@@ -35,8 +35,11 @@ def check_graph(row: RunRow, loaded: Loaded) -> None:
 def _changes(row: RunRow, loaded: Loaded) -> list[str]:
     """Return what changed since the run began; [] when the text of then cannot be read any more."""
     text, _, files = row.graph_text.partition(_FILES)
+    kept = json.loads(files) if files else {}
+    if loaded.spec.code:
+        return file_differences(kept, {key: file.text for key, file in loaded.spec.beside.items()})
     try:
-        before = read_text(text, row.graph_source, KeptFiles(json.loads(files) if files else {}))
+        before = read_text(text, row.graph_source, KeptFiles(kept))
     except GraphInvalid:
         return []
     return differences(loaded.spec.name, before, {**loaded.library, loaded.spec.name: loaded.spec})

@@ -189,7 +189,7 @@ class ModelPool:
         return self._profiles.names(self._made[self._name(wanted)].details, key)
 
     def _name(self, wanted: str) -> str:
-        """Return the model that works for a role or a tag. Raises: RunFailed: code asked for one that nothing names."""
+        """Return the model that works for a role or a tag. Raises: RunFailed: it is neither, which code may ask for."""
         key = ROLE_OF_TYPE.get(wanted, wanted)
         if key not in self._working:
             raise RunFailed(

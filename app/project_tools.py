@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ..configs.project_files import read_project_file
 from ..core.errors import GraphInvalid
+from ..core.python_imports import imported_texts, module_name
 from ..core.tool import ToolSpec
 from ..graphs.marked import marked
-from ..nodes.user_code import Code, load_name
+from ..nodes.user_code import Code, Part, load_name
 from ..tools.registry import TOOLS
 from .context import AppContext
 
@@ -43,13 +44,23 @@ def project_tools(context: AppContext, workspace: Path) -> Mapping[str, ToolSpec
 
 def _trusted(context: AppContext, workspace: Path) -> Iterator[Code]:
     folder = workspace / FOLDER
-    for path in sorted(folder.glob("*.py")) if folder.is_dir() else ():
+
+    def read(name: str) -> str | None:
+        path = folder / name
         try:
             content = read_project_file(path)
-            if context.trust.covers(path, content):
-                yield Code(f"{FOLDER}/{path.name}", path=path, text=content.decode("utf-8-sig"))
+            return content.decode("utf-8-sig") if context.trust.covers(path, content) else None
         except (OSError, UnicodeDecodeError):
-            continue  # nobody can have trusted it
+            return None  # nobody can have trusted it
+
+    for path in sorted(folder.glob("*.py")) if folder.is_dir() else ():
+        if (text := read(path.name)) is not None:
+            files = imported_texts(path.name, text, read)
+            parts = [
+                Part(module_name(name), name.endswith("__init__.py"), f"{FOLDER}/{name}", folder / name, one)
+                for name, one in sorted(files.items())
+            ]
+            yield Code(f"{FOLDER}/{path.name}", path=path, text=text, parts=tuple(parts))
 
 
 def _names(code: Code) -> list[str]:

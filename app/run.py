@@ -29,7 +29,6 @@ from ..runs.store import RunRow, RunStore, new_run_id
 from ..runs.versions import require_readable
 from .checkout import WORKTREE_HINT, begin_or_undo, continue_in, plan_worktree
 from .context import AppContext, Surface, runs_db
-from .docs import require_documents
 from .driving import drive
 from .graphs import load_graph
 from .kept_graph import check_graph, graph_fields
@@ -100,7 +99,10 @@ async def start_run(
     require_rules(context.workspace)
     loaded = loaded or load_graph(context, request.graph)
     inputs = read_inputs(loaded.spec, given := given_inputs(loaded, request))
-    require_documents(context, loaded.spec.nodes.values(), inputs)
+    if any(node.type == "retrieve" for node in loaded.spec.nodes.values()):
+        from .docs import require_documents  # late: what reads documents takes a while to import
+
+        require_documents(context, loaded.spec.nodes.values(), inputs)
     read = positional_input(loaded.spec) if request.text_is_read else ""
     run_id = new_run_id()
     options, folder = _planned(context, request, run_id)
@@ -171,7 +173,7 @@ def given_inputs(loaded: Loaded, request: RunRequest) -> dict[str, Any]:
     if len(texts) > 1:
         raise UsageError(
             f"`flow run` takes one INPUT, got {shortened(texts[0])} and {shortened(texts[1])}.",
-            hint=f'Put the input in quotes: flow run {spec.name} "..."',
+            hint=f'Put the input in quotes: flow run {spec.to_run} "..."',
         )
     if not texts:
         return given

@@ -54,7 +54,7 @@ def usage_line(spec: GraphSpec) -> str:
         for name, given in spec.inputs.items()
         if given.required and name != plain
     )
-    return f"flow run {spec.name}" + (f' "{plain.upper()}"' if plain else "") + needed
+    return f"flow run {spec.to_run}" + (f' "{plain.upper()}"' if plain else "") + needed
 
 
 def list_lines(entries: list[GraphEntry]) -> list[str]:

@@ -30,7 +30,8 @@ def trust(
     """Let files of this repository act: settings, graphs, Python code, agents, instructions, MCP servers.
 
     Without PATH it lists them, with git hooks, and asks for each at a terminal. Hooks of commits that are trusted run
-    on the commits of flow. A file that changes must be trusted again. Nothing is trusted by --list and --show.
+    on the commits of flow. A file that changes must be trusted again. Nothing is trusted by --list and --show. Of
+    Python code the files beside it that it imports are trusted with it, each by its own content.
     """
     from ..configs.dirs import find_dirs
     from ..configs.trust import trust_store
@@ -53,8 +54,8 @@ def trust(
 
 
 def _files(workspace: Path, start: Path, wanted: Path | None, *, revoke: bool) -> list[ProjectFile]:
-    """Return the files that are meant: a PATH itself, or what would become active in a folder."""
-    from ..configs.project_files import ProjectFile
+    """Return the files that are meant: a PATH with what it imports, or what would become active in a folder."""
+    from ..configs.project_files import ProjectFile, imported_beside
 
     if wanted is None:
         return _all(workspace, start)
@@ -63,7 +64,8 @@ def _files(workspace: Path, start: Path, wanted: Path | None, *, revoke: bool) -
             raise UsageError(f"There is no file {str(wanted)!r}.", hint="`flow trust` lists what there is to trust.")
         known = {file.path.resolve(): file for file in _all(workspace, start)}
         found = known.get(wanted.resolve()) or ProjectFile(wanted, _kind(wanted))
-        return [found._replace(path=wanted)]
+        # Trusted alone, Python code that imports files beside it would not run.
+        return [found._replace(path=wanted), *imported_beside(wanted)]
     inside = {file.path.absolute(): file for file in (*_all(workspace, start), *_all(wanted.resolve(), wanted))}
     folder = wanted.resolve()
     files = [file for place, file in sorted(inside.items()) if place.is_relative_to(folder)]

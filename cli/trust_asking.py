@@ -115,24 +115,27 @@ def ask_each(store: TrustStore, items: Sequence[Listed]) -> None:
             store.decline(item.file.path, content)
 
 
-def ask_before_run(options: CliOptions) -> None:
+def ask_before_run(options: CliOptions, graph: str = "") -> None:
     """Ask a person, once for each content, about what the repository brings and is not trusted; without one, nothing.
 
     Hooks are left out: most runs commit nothing, and one that does says which of them did not run.
+
+    Args:
+        graph: what is to run; a file, as an absolute path, is asked about wherever in the workspace it lies.
     """
     if not options.input_allowed:
         return
     from ..configs.dirs import find_dirs
-    from ..configs.project_files import project_files
+    from ..configs.project_files import graph_with_files, project_files
     from ..configs.trust import trust_store
     from ..configs.workspace import find_workspace
 
     store, workspace = trust_store(find_dirs(options.env)), find_workspace(options.directory)
-    items = [
-        item
-        for item in listed(store, project_files(workspace, options.directory), workspace)
-        if _is_open(store, item)
-    ]
+    named = Path(graph.partition(".py:")[0] + ".py" if ".py:" in graph else graph)
+    files = project_files(workspace, options.directory)
+    files += graph_with_files(named, workspace) if named.is_absolute() else []
+    once = list({file.path: file for file in files}.values())
+    items = [item for item in listed(store, once, workspace) if _is_open(store, item)]
     if not items:
         return
     print("This repository brings what is not trusted and so does not act:", file=sys.stderr)

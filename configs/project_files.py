@@ -142,6 +142,31 @@ def _named(graph: Path, workspace: Path) -> Iterator[ProjectFile]:
             path = Path(os.path.normpath(folder / name))
             if path.is_relative_to(workspace) and path.is_file():
                 yield ProjectFile(path, kind)
+                yield from imported_beside(path)
+
+
+def graph_with_files(file: Path, workspace: Path) -> list[ProjectFile]:
+    """Return a graph's file, wherever in the workspace it lies, and what it names; [] when it is not in there."""
+    if not file.is_relative_to(workspace):
+        return []
+    if file.suffix == ".py":
+        return [ProjectFile(file, "python"), *imported_beside(file)]
+    return [ProjectFile(file, "graph"), *_named(file, workspace)]
+
+
+def imported_beside(file: Path) -> list[ProjectFile]:
+    """Return the Python files beside a Python file that it imports, which act with it; [] for any other file."""
+    from ..core.python_imports import imported_texts  # late: few repositories have such files
+
+    def read(name: str) -> str | None:
+        try:
+            return read_project_file(file.parent / name).decode("utf-8", "replace")
+        except OSError:
+            return None
+
+    text = read(file.name) if file.suffix == ".py" else None
+    names = imported_texts(file.name, text, read) if text is not None else ()
+    return [ProjectFile(file.parent / name, "python") for name in sorted(names)]
 
 
 def _listed(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -117,6 +117,7 @@ class ModelRequest:
         described: tools the conversation was about and that may not be called now. A model whose tools stand in its
             prompt goes on reading of them, so that the prompt keeps its beginning.
         profile: tool profile whose names the tools and calls have, for the record; "" = our own names.
+        keeps_earlier: no checkpoint holds what the visit was answered before, so that is not forgotten yet.
     """
 
     messages: tuple[Message, ...]
@@ -126,6 +127,7 @@ class ModelRequest:
     max_tokens: int = 4096
     described: tuple[ToolDef, ...] = ()
     profile: str = ""
+    keeps_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,15 @@ def differences(name: str, before: Mapping[str, GraphSpec], now: Mapping[str, Gr
     return lines
 
 
+def file_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return one line per file of a graph in Python that changed: where it first differs; [] when none did.
+
+    Args:
+        before: texts by key, those of other graphs may be among them. now: those of the graph itself.
+    """
+    return [line for name in now for line in _named("file", name, before.get(name, _GONE), now[name])]
+
+
 def _below(name: str, graphs: Mapping[str, GraphSpec]) -> list[str]:
     found, waiting = list[str](), [name]
     while waiting:

@@ -9,12 +9,14 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import GraphInvalid
-from ..nodes.user_code import load_name
+from ..nodes.user_code import load_module
 from .beside import Beside, Files
 from .code import code_of, load_ref, with_imports
+from .faults import listed, near
 from .graph_node import GraphNode
 from .python_inputs import inputs_of
 from .python_routes import routes_of
@@ -49,7 +51,7 @@ def read_python_graph(file: Beside, attribute: str, name: str, files: Files) -> 
     """
     title = f"{file.shown}:{attribute}"
     beside = {file.key: file, **with_imports([file], files)}
-    graph = _compiled(load_name(code_of(file, beside), attribute), title)
+    graph = _compiled(_named(load_module(code_of(file, beside)), attribute, file.shown), title)
     _require_durable(graph, title)
     nodes = {each: _node(graph, each, f"{file.key}:{attribute}") for each in graph.builder.nodes}
     return GraphSpec(
@@ -62,6 +64,19 @@ def read_python_graph(file: Beside, attribute: str, name: str, files: Files) -> 
         limits=Limits(node_runs=NODE_RUNS),
         beside=beside,
         code=f"{file.key}:{attribute}",
+    )
+
+
+def _named(module: ModuleType, attribute: str, shown: str) -> Any:
+    """Return what a name stands for. Raises: GraphInvalid: there is none; the message says which graphs there are."""
+    from langgraph.graph import StateGraph
+    from langgraph.graph.state import CompiledStateGraph
+
+    if hasattr(module, attribute):
+        return getattr(module, attribute)
+    graphs = [name for name, each in vars(module).items() if isinstance(each, (StateGraph, CompiledStateGraph))]
+    raise GraphInvalid(
+        f"{shown}: there is no {attribute!r} in it{near(attribute, graphs)}; its graphs: {listed(graphs)}."
     )
 
 

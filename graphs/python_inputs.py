@@ -21,6 +21,9 @@ _TYPES: Mapping[str, ValueType] = {
 }
 
 
+_CONVERSATION = "a text, the first message; or messages as JSON, [{role, content}]"
+
+
 class _Field(NamedTuple):
     """One field of an input schema; `required`: None = the schema does not say."""
 
@@ -44,9 +47,13 @@ def inputs_of(builder: Any) -> dict[str, InputSpec]:
     kinds = {name: _type(each.hint) for name, each in found.items()}
     texts = sorted((name for name in found if kinds[name] == "string"), key=lambda name: not required[name])
     plain = next(iter([*message_inputs(builder), *texts]), "")
+    conversations = message_inputs(builder)
+    told = {
+        name: each.description or (_CONVERSATION if name in conversations else "") for name, each in found.items()
+    }
     return {
-        name: InputSpec(kinds[name], required=required[name], positional=name == plain, description=each.description)
-        for name, each in found.items()
+        name: InputSpec(kinds[name], required=required[name], positional=name == plain, description=told[name])
+        for name in found
     }
 
 

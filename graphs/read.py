@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from .beside import Files, NoFiles
+from .code import with_imports
 from .faults import Fault, Position, invalid
 from .fields import Fields, Reading, is_identifier, is_name, read_expr
 from .keys import GRAPH_KEYS, GRAPH_LIMITS, INPUT_KEYS, REDUCES, STATE_KEYS, VALUE_TYPES
@@ -125,7 +126,9 @@ def _read_graph(tree: Tree, source: Source, faults: list[Fault], files: Files) -
         beside=reading.beside,
         tests=read_tests(fields),
     )
-    return checked_calls(reading, replace(spec, filters=_read_filters(fields)))
+    filters = _read_filters(fields)
+    reading.beside.update(with_imports(list(reading.beside.values()), reading.files))
+    return checked_calls(reading, replace(spec, filters=filters))
 
 
 def _read_filters(fields: Fields) -> dict[str, str]:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from langchain_core.messages.base import TextAccessor
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Overwrite, Send
 
@@ -78,10 +79,13 @@ def unpack(data: Mapping[str, str]) -> Any:
 
 
 def masked(value: Any, secrets: SecretMask) -> Any:
-    """Return a value of a state without secrets in its texts, those of messages among them."""
+    """Return a value of a state without secrets in its texts, those of messages among them.
+
+    The text of a message, which LangChain gives as a class of its own, becomes a plain one.
+    """
     kind = type(value)
-    if kind is str:
-        return secrets.mask(value)
+    if kind is str or kind is TextAccessor:
+        return secrets.mask(str(value))
     if kind is dict:
         return {key: masked(each, secrets) for key, each in value.items()}
     if kind in (list, tuple):

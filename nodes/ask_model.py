@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..context.kept_front import KeptFront
-from ..core.errors import FlowError
+from ..context.prompts import fill, load_prompt
+from ..core.errors import FlowError, ModelFault, RunFailed
 from ..core.events import ModelRetried, Phase
 from ..core.messages import CallKey, Message, ModelReply, ModelRequest
 from ..core.ports import ChatModel
@@ -84,3 +85,22 @@ class AskModel:
         written = count_request([said], (), self._deps.assembler.counter)
         told = call.told(reply.usage, written=written, model=reply.model, seconds=reply.seconds)
         self._deps.events.emit(self._label, replace(told, calls=names, text=reply.text[:400], kept=kept))
+
+
+def told_again(fault: ModelFault, said: str) -> tuple[Message, Message]:
+    """Return what is added to a conversation whose last reply could not be used.
+
+    Args:
+        said: its text; "" = it had none that could be read.
+    """
+    # The unusable reply keeps its place in the conversation, so that roles still alternate.
+    answer = Message("assistant", said or "(no usable reply)")
+    return answer, Message("user", fill(load_prompt("nodes", "reply_fault"), fault=fault.message))
+
+
+def unusable(label: str, model: str, faults: int, last: ModelFault) -> RunFailed:
+    """Return the error of a visit whose model does not give a usable reply."""
+    return RunFailed(
+        f"{label}: {faults} replies of {model!r} in a row could not be used; the last one: {last.message}",
+        hint="The run is saved: `flow resume` asks again, another model may do better.",
+    )

@@ -23,8 +23,9 @@ class Replies:
     """The replies of one run that no checkpoint holds yet.
 
     A reply is named by its call (agent, visit, turn) and is given again only to the very same request to the very
-    same model. It goes when the same visit asks its next one, since that is asked from a checkpoint that holds it,
-    and with the end of the run. A run that failed starts without: what made it fail may have been the reply.
+    same model. It goes when the same visit asks its next one, since that is asked from a checkpoint that holds it
+    (where code asks, none does: ModelRequest.keeps_earlier), and with the end of the run. A run that failed starts
+    without: what made it fail may have been the reply.
     """
 
     def __init__(self, store: RunStore, run_id: str) -> None:
@@ -53,12 +54,13 @@ class Replies:
         )
         return bool(found)
 
-    def keep(self, key: CallKey, digest: str, body: dict[str, Any]) -> None:
+    def keep(self, request: ModelRequest, digest: str, body: dict[str, Any]) -> None:
         """Store a complete reply; it is on disk when this returns. Earlier ones of the same visit go."""
+        key, first = request.key, request.key.turn if request.keeps_earlier else 0
         with self._store.change() as db:
             db.execute(
-                "DELETE FROM reply WHERE run_id = ? AND agent = ? AND turn <= ?",
-                (self._run_id, _agent(key), key.turn),
+                "DELETE FROM reply WHERE run_id = ? AND agent = ? AND turn BETWEEN ? AND ?",
+                (self._run_id, _agent(key), first, key.turn),
             )
             db.execute(
                 "INSERT INTO reply (run_id, agent, turn, request_sha, body, after_seq, at) VALUES (?, ?, ?, ?, ?,"
@@ -94,10 +96,10 @@ class _Kept:
         try:
             reply = await self._model.complete(request, on_progress)
         except (ReplyCut, ReplyInvalid) as fault:
-            self._replies.keep(request.key, digest, _written_fault(fault))
+            self._replies.keep(request, digest, _written_fault(fault))
             raise
         reply = replace(reply, seconds=time.monotonic() - started)
-        self._replies.keep(request.key, digest, _written(reply))
+        self._replies.keep(request, digest, _written(reply))
         return reply
 
 

@@ -219,6 +219,41 @@ def test_revoke_without_a_path_takes_files_that_are_gone_too(flow: Flow, files: 
     assert states(flow)["AGENTS.md"] == "new"
 
 
+def test_python_code_is_trusted_with_the_files_beside_it_that_it_imports(flow: Flow, files: Path) -> None:
+    (files / "g.py").write_text("import helpers, json")
+    (files / "helpers.py").write_text("from .more import x")
+    (files / "more.py").write_text("x = 1")
+    (files / "unused.py").write_text("")
+    told = flow("trust", "g.py").err
+    assert [name for name in ("g.py", "helpers.py", "more.py", "unused.py") if name in told] == [
+        "g.py",
+        "helpers.py",
+        "more.py",
+    ]
+    (files / "more.py").write_text("x = 2")
+    shown = json.loads(flow("trust", "--list", "-o", "json", "g.py").out)
+    assert [(Path(each["path"]).name, each["state"]) for each in shown] == [
+        ("g.py", "trusted"),
+        ("helpers.py", "trusted"),
+        ("more.py", "changed"),
+    ]
+
+
+def test_the_graph_that_is_named_is_asked_about_wherever_it_lies(flow: Flow, files: Path) -> None:
+    (files / "flows").mkdir()
+    (files / "flows/g.py").write_text("import helpers\n")
+    (files / "flows/helpers.py").write_text("")
+    main, other = pty.openpty()
+    os.write(main, b"y\n")
+    command = [sys.executable, "-m", "flowloom", "run", "flows/g.py:graph"]
+    ended = subprocess.run(command, stdin=other, capture_output=True, cwd=files, check=False)
+    os.close(main)
+    os.close(other)
+    assert (b"flows/g.py" in ended.stderr, b"flows/helpers.py" in ended.stderr) == (True, True)
+    shown = json.loads(flow("trust", "--list", "-o", "json", "flows/g.py").out)
+    assert [each["state"] for each in shown] == ["trusted", "trusted"]
+
+
 def before_run(files: Path, typed: bytes, *words: str) -> bytes:
     """Return what `flow run` at a terminal prints; there is no such graph, so that nothing starts."""
     main, other = pty.openpty()

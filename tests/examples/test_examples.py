@@ -138,13 +138,24 @@ def adds(request: ChatRequest) -> Any:
     return Reply(calls=[Call("add", {"a": 19, "b": 23})])
 
 
+def labels(request: ChatRequest) -> Reply:
+    text = request.messages[-1]["content"]
+    if "what to do first" in text:
+        return Reply(f"First: {text.splitlines()[2]}")
+    return Reply(json.dumps({"label": "crash" if "save" in text else "wish"}))
+
+
+@pytest.mark.parametrize("bench", [labels], indirect=True)
+def test_the_models_of_a_run(bench: Bench) -> None:
+    output = bench.run("chat_model/triage.py:graph", reports=["A dark theme", "It stops on save"]).output
+    assert [each["label"] for each in output["labelled"]] == ["wish", "crash"]
+    assert output["advice"] == "First: crash: It stops on save"
+
+
 @pytest.mark.parametrize("bench", [adds], indirect=True)
-def test_create_agent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("langchain", "langchain_ollama"):
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed: pip install langchain langchain-ollama")
-    monkeypatch.setenv("OLLAMA_HOST", bench.settings["server.url"])
-    monkeypatch.setenv("SUMS_MODEL", "scripted:latest")
+def test_create_agent(bench: Bench) -> None:
+    if importlib.util.find_spec("langchain") is None:
+        pytest.skip("langchain is not installed: pip install langchain")
     messages = bench.run("create_agent/sums.py:graph", messages="What is 19 + 23?").output["messages"]
     assert [each["role"] for each in messages] == ["user", "assistant", "tool", "assistant"]
     assert (json.loads(messages[2]["content"]), messages[-1]["content"]) == (42, "It is 42.")

@@ -12,8 +12,10 @@ from langgraph.types import Command, Send
 
 from flowloom.core.errors import Denied, GraphInvalid, UsageError
 from flowloom.core.masking import SecretMask
+from flowloom.graphs.code import load_ref
 from flowloom.graphs.find import Loaded, find_graph
 from flowloom.graphs.fingerprint import fingerprint
+from flowloom.graphs.named_models import named_models
 from flowloom.graphs.picture import picture_of
 from flowloom.graphs.python_graph import compiled_graph
 from flowloom.graphs.python_inputs import first_state
@@ -137,7 +139,7 @@ def test_a_text_for_a_conversation_becomes_its_first_message(place: Place) -> No
     ("code", "told"),
     [
         ("graph = 3", "g.py:graph is no graph but an int."),
-        ("other = 3", "g.py: there is no 'graph' in it."),
+        ("other = 3", "g.py: there is no 'graph' in it; its graphs: none."),
         ("raise KeyError('x')", "g.py:12: KeyError: 'x'."),
         ("graph = built().compile(interrupt_before=['one'])", "compiled with interrupt_before or interrupt_after"),
         (
@@ -170,6 +172,38 @@ def test_a_checkpointer_of_its_own_gives_way_to_that_of_the_run(place: Place) ->
     )
 
 
+def test_ways_that_nothing_declares_are_those_that_the_code_names(place: Place) -> None:
+    spec = place.graph(
+        """
+        from langgraph.types import Command, Send
+        def route(s): return END if s["count"] else "two"
+        def jump(s): return Command(goto="four")
+        graph = StateGraph(S)
+        for name in ("one", "two", "four", "five", "six"):
+            graph.add_node(name, one)
+        graph.add_node("three", jump)
+        graph.add_edge(START, "one")
+        graph.add_conditional_edges("one", route)
+        graph.add_conditional_edges("two", lambda s: [Send("three", s) for _ in "ab"])
+        graph.add_edge("four", "five"); graph.add_edge("four", "six")
+        graph.add_conditional_edges("six", lambda s: s["word"])
+        """
+    ).spec
+    ways: dict[str, list[str]] = {}
+    for arrow in picture_of(spec).arrows:
+        ways.setdefault(arrow.source, []).append(arrow.target)
+    everywhere = ["one", "two", "four", "five", "six", "three", "END"]
+    assert {source: sorted(targets) for source, targets in ways.items()} == {
+        "START": ["one"],
+        "one": ["END", "two"],
+        "two": ["three"],
+        "three": ["four"],
+        "four": ["five", "six"],
+        "five": ["END"],
+        "six": sorted(everywhere),
+    }
+
+
 def test_code_that_is_not_trusted_is_not_run(place: Place) -> None:
     place.write("g.py", "raise SystemExit('it ran')")
     with pytest.raises(Denied, match=r"g\.py belongs to this repository and is not trusted"):
@@ -185,6 +219,62 @@ def test_a_changed_code_is_another_graph(place: Place) -> None:
     first = place.graph("graph = built()")
     second = place.graph("graph = built()  # more")
     assert fingerprint(first.spec, first.library) != fingerprint(second.spec, second.library)
+
+
+def test_files_that_it_imports_are_a_part_of_it(place: Place) -> None:
+    place.write("helpers.py", "from deeper import COUNT")
+    place.write("deeper.py", "COUNT = 7")
+    place.write("unused.py", "raise SystemExit('it ran')")
+    first = place.graph("from helpers import COUNT\ngraph = built()").spec
+    assert sorted(first.beside) == ["deeper.py", "g.py", "helpers.py"]
+    assert compiled_graph(first).name == "LangGraph"
+    place.write("deeper.py", "COUNT = 8")
+    assert fingerprint(first, {}) != fingerprint(place.find("g.py:graph").spec, {})
+
+
+def test_a_file_that_it_imports_needs_trust_of_its_own_before_anything_runs(place: Place) -> None:
+    place.write("helpers.py", "x = 1")
+    place.write("g.py", "import os\nopen('ran', 'w').close()\nimport helpers\n")
+    with pytest.raises(Denied, match=r"helpers\.py belongs to this repository and is not trusted"):
+        find_graph(
+            "g.py:graph",
+            workspace=place.folder,
+            user_dir=place.folder / "none",
+            is_trusted=lambda path, content: path.name == "g.py",
+        )
+    assert not Path("ran").exists()
+
+
+def test_code_of_graph_files_imports_too_each_from_its_own_folder(place: Place) -> None:
+    text = 'flow: 1\nname: NAME\nnodes: {a: {type: python, call: "fn.py:f"}}\nedges: [[START, a, END]]\n'
+    for name in ("one", "two"):
+        (place.folder / name).mkdir()
+        place.write(f"{name}/g.yaml", text.replace("NAME", name))
+        place.write(f"{name}/fn.py", "from helpers import x\ndef f(): return x")
+        place.write(f"{name}/helpers.py", f"x = {name!r}")
+    specs = [place.find(f"{name}/g.yaml").spec for name in ("one", "two")]
+    assert [load_ref(spec, "fn.py:f")() for spec in specs] == ["one", "two"]
+
+
+def test_what_a_helper_does_not_say_well_is_a_fault_at_its_place(place: Place) -> None:
+    place.write("g.yaml", 'flow: 1\nname: g\nnodes: {a: {type: python, call: "fn.py:f"}}\nedges: [[START, a, END]]\n')
+    place.write("fn.py", "from helpers import x\ndef f(): return x")
+    place.write("helpers.py", "x = 1\ndef (")
+    with pytest.raises(GraphInvalid, match=r"helpers\.py:2:5: not readable as Python"):
+        place.find("./g.yaml")
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("chat_model()", []),
+        ("chat_model('light'); flowloom.chat_model(role='a:7b')", ["light", "a:7b"]),
+        ("chat_model(name); other('b:7b')", []),
+    ],
+)
+def test_the_models_that_its_code_names_are_known_before_it_runs(place: Place, code: str, names: list[str]) -> None:
+    place.write("helpers.py", f"def f():\n    {code}")
+    assert named_models(place.graph("import helpers\ngraph = built()").spec) == names
 
 
 def nesting(given: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from flowloom.context.assemble import TurnAssembler
 from flowloom.core.events import Event, EventRecord, Phase
 from flowloom.core.hits import Hit, Source
-from flowloom.core.messages import CallKey
+from flowloom.core.messages import CallKey, ModelRequest
 from flowloom.core.ports import ChatModel
 from flowloom.core.questions import Answer, Question
 from flowloom.graphs.build import Flow
@@ -342,7 +342,7 @@ async def test_stop_lets_items_under_way_finish_and_begins_no_other(process: Pro
 
 async def test_paused_run_forgets_the_replies_that_made_it_fail(process: Process) -> None:
     text = f"{HEAD}  n: {{type: shell, run: [cat, ready], parse: json, on_error: pause}}\nedges: [[START, n, END]]\n"
-    Replies(process.store, process.run_id).keep(CallKey("a", 1, 0), "sha", {})
+    Replies(process.store, process.run_id).keep(ModelRequest((), CallKey("a", 1, 0)), "sha", {})
     outcome = await process.drive(text)
     assert (outcome.status, outcome.exit_code) == ("paused", 4)
     assert not process.store.query("SELECT 1 FROM reply")
