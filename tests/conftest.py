@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowloom.llm.answers import Answer, Answers, Call, ChatRequest, Fault, Reply
+
+from .forked_flow import ForkServer
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -25,6 +28,8 @@ def _refuse_outside(event: str, args: tuple[Any, ...]) -> None:
 
 sys.addaudithook(_refuse_outside)
 
+# Without bytecode, each process that a test starts would compile the whole package anew.
+_OF_THE_USER = ("FLOW_", "OLLAMA_", "LANGSMITH_", "LANGCHAIN_", "PYTHONDONTWRITEBYTECODE")
 _GIT_ENV = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -39,10 +44,8 @@ _GIT_ENV = {
 def isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test directories and a git identity of its own, and nothing of the user's settings."""
     home = tmp_path_factory.mktemp("home")
-    for name in [name for name in os.environ if name.startswith(("FLOW_", "OLLAMA_", "LANGSMITH_", "LANGCHAIN_"))]:
+    for name in [name for name in os.environ if name.startswith(_OF_THE_USER)]:
         monkeypatch.delenv(name)
-    # Or each process that a test starts would compile the whole package anew.
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("FLOW_HOME", str(home / "flow"))
     for name, value in _GIT_ENV.items():
@@ -142,16 +145,32 @@ class Finished:
 RunFlow = Callable[..., Finished]
 
 
-@pytest.fixture
-def flow(isolated_home: Path) -> RunFlow:
-    """Return a function that runs `flow` as a user does, in a process of its own."""
+@pytest.fixture(scope="session")
+def fork_servers() -> Iterator[Iterator[ForkServer]]:
+    """Give the servers in turn: of a run and its resume, each is a process with another seed of hashes, as ever."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_USER)}
+    servers = [ForkServer(env), ForkServer(env)]
+    yield cycle(servers)
+    for server in servers:
+        server.close()
 
-    def run(*words: str, cwd: Path, url: str = "", stdin: str | None = None, timeout: float = 120) -> Finished:
+
+@pytest.fixture
+def flow(isolated_home: Path, fork_servers: Iterator[ForkServer]) -> RunFlow:
+    """Return a function that runs `flow` as a user does, in a process of its own; `fresh` = a new interpreter's."""
+
+    def run(
+        *words: str, cwd: Path, url: str = "", stdin: str | None = None, timeout: float = 120, fresh: bool = False
+    ) -> Finished:
         env = {**os.environ, **({"OLLAMA_HOST": url} if url else {})}
-        command = [sys.executable, "-m", "flowloom", *words]
-        done = subprocess.run(
-            command, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        server = next(fork_servers)
+        if server.fits(env) and not fresh:
+            done = server.run(words, cwd, env, stdin, timeout)
+        else:
+            command = [sys.executable, "-m", "flowloom", *words]
+            done = subprocess.run(
+                command, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+            )
         return Finished(done.returncode, done.stdout, done.stderr)
 
     return run

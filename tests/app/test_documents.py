@@ -151,7 +151,7 @@ class EmbeddingServer:
         return numbers
 
     def __enter__(self) -> EmbeddingServer:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

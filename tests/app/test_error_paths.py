@@ -181,7 +181,7 @@ def test_a_server_that_does_not_answer_is_told_at_once_with_the_next_command(flo
 
 def test_a_web_server_is_no_model_server(flow: Any, repo: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
-        threading.Thread(target=web.serve_forever, daemon=True).start()
+        threading.Thread(target=web.serve_forever, args=(0.02,), daemon=True).start()
         told(flow(*RUN, cwd=repo, url=f"http://127.0.0.1:{web.server_port}"), 5, "but no model server")
         web.shutdown()
 

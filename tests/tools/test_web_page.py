@@ -52,7 +52,7 @@ def hosts() -> list[str]:
 @pytest.fixture
 def site(hosts: list[str]) -> Iterator[str]:
     http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hosts": hosts}))
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
     yield f"localhost:{http.server_port}"
     http.shutdown()
     http.server_close()
