@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..nodes.opening import Opening
+from .late_packages import put_off
 
 if TYPE_CHECKING:
     from ..runs.fence import Fence
@@ -44,9 +45,10 @@ async def engine_beside(opening: Opening | None) -> AsyncIterator[Engine]:
 
 def _import_engine() -> Engine:
     # langgraph takes most of a second to import: only now, when a run really starts.
-    from langgraph.graph import StateGraph  # noqa: F401 - graphs/build.py imports it on the event loop's own thread
+    with put_off():
+        from langgraph.graph import StateGraph  # noqa: F401 - graphs/build.py imports it on the event loop's own thread
 
-    from ..runs.checkpoints import open_saver
-    from ..runs.runner import Runner
+        from ..runs.checkpoints import open_saver
+        from ..runs.runner import Runner
 
     return Engine(open_saver, Runner)

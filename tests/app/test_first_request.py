@@ -30,9 +30,18 @@ LATER = (
     "networkx",
 )
 
-# Prints which modules are loaded when the first request goes out, and at the end.
+# What no run needs: the clients of hosted services that LangGraph imports (app/late_packages.py).
+# And, where nothing was added, what reads documents.
+NEVER = (
+    "langgraph_sdk.client",
+    "langgraph_sdk._async.client",
+    "langsmith.types.sandbox_response",
+    "flowloom.retrieval.doc_index",
+)
+
+# Prints which modules are loaded when the first request goes out, and at the end; how often the collector ran.
 WATCH = """
-import json, sys
+import gc, json, sys
 from flowloom.cli import render
 
 class Watching(render.ProgressView):
@@ -41,13 +50,17 @@ class Watching(render.ProgressView):
             loaded.extend(sys.modules)
         super().progress(node, phase, amount)
 
+def collected():
+    return sum(generation["collections"] for generation in gc.get_stats())
+
 loaded = []
 render.ProgressView = Watching
 from flowloom.cli.app import main
+before = collected()
 try:
     main()
 finally:
-    print(json.dumps([loaded, list(sys.modules)]))
+    print(json.dumps([loaded, list(sys.modules), collected() - before]))
 """
 
 ASK = """flow: 1
@@ -72,15 +85,32 @@ def graph(repo: Path, more: str = "") -> str:
     return str(file)
 
 
-def test_first_request_goes_out_before_the_graph_engine_is_imported(repo: Path, script: Any) -> None:
+@pytest.fixture
+def watched(repo: Path, script: Any) -> tuple[list[str], list[str], int]:
+    """Return what WATCH prints of a run of one request."""
     with OllamaServer(scripted([script.Reply("done")])) as server:
         command = [sys.executable, "-c", WATCH, "run", graph(repo), "look", "--no-preflight", "--mode", "plan"]
         env = {**os.environ, "OLLAMA_HOST": server.url}
         ended = subprocess.run(command, cwd=repo, env=env, capture_output=True, text=True, timeout=120, check=True)
-    at_request, at_end = json.loads(ended.stdout.splitlines()[-1])
+    at_request, at_end, collected = json.loads(ended.stdout.splitlines()[-1])
+    return at_request, at_end, collected
+
+
+def test_first_request_goes_out_before_the_graph_engine_is_imported(
+    watched: tuple[list[str], list[str], int],
+) -> None:
+    at_request, at_end, _ = watched
     assert [name for name in LATER if name in at_request] == []
     assert "httpx" in at_request
     assert "langgraph.pregel" in at_end
+
+
+def test_short_run_loads_nothing_that_it_has_no_use_for_and_never_collects_garbage(
+    watched: tuple[list[str], list[str], int],
+) -> None:
+    _, at_end, collected = watched
+    assert [name for name in NEVER if name in at_end] == []
+    assert collected == 0
 
 
 def test_request_that_went_out_early_is_the_only_one_and_told_in_order(repo: Path, script: Any, flow: Any) -> None:
