@@ -171,7 +171,8 @@ def _slices(text: str, room: int) -> Iterator[str]:
             yield window
             return
         at = _cut_at(window, room)
-        yield window[:at].rstrip()
+        if piece := window[:at].rstrip():
+            yield piece
         start += at + len(window[at:]) - len(window[at:].lstrip())
 
 

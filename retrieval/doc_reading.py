@@ -10,6 +10,9 @@ from .doc_formats import Format, read_as
 from .worker_process import WorkerEnded, WorkerProcess
 
 TIMEOUT_S = 120.0
+_USUAL_BYTES = 200_000
+_USUAL_LINE_BYTES = 6_000
+"""Of a text that people wrote. A larger one may take a pattern very long, so it is read in the other process too."""
 
 
 class DocumentReader:
@@ -34,7 +37,7 @@ class DocumentReader:
         Raises:
             Unreadable: nothing of it can be used, or its reader crashed or took too long.
         """
-        if not form.isolated:
+        if not form.isolated and not _is_unusual(data):
             return read_as(form, data)
         try:
             answer = json.loads(self._worker.ask(form.name.encode() + b"\n" + data))
@@ -43,3 +46,7 @@ class DocumentReader:
         if "unreadable" in answer:
             raise Unreadable(answer["unreadable"])
         return Reading.from_dict(answer)
+
+
+def _is_unusual(data: bytes) -> bool:
+    return len(data) > _USUAL_BYTES or max(map(len, data.split(b"\n"))) > _USUAL_LINE_BYTES

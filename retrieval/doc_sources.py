@@ -61,7 +61,7 @@ def source_pattern(given: str, start: Path) -> str:
     if not path.exists():
         path = Path(_as_written(os.path.abspath(path)))
     base, pattern = _split(str(path)) if not path.exists() else (str(path), "")
-    base = os.path.realpath(_as_written(base))
+    base = os.path.realpath(base)
     if not os.path.exists(base):
         raise UsageError(
             f"There is no file or folder {given!r}.", hint="Name one, or quote a pattern: 'docs/**/*.md'."

@@ -37,6 +37,8 @@ _USUAL = (
     "高崎崎浜浜辺辺斎斉柳徳恵真槙瀬滝沢広桜国学会応竜条万与円寿実栄豊関鉄写旧体対号変"
     "読総証経済県様数発廃浅蔵黒島島富峰館曽園淵吉"
 )
+_DIGITS = "〇一二三四五六七八九"
+_UNITS = {"十": 10, "百": 100, "千": 1000}
 _USUAL_OF = dict(zip(_OLD, _USUAL, strict=True))
 _COMMON = (
     "a an and are as at be by do does for from has have how if in into is it its of on or so such than that the "
@@ -121,8 +123,19 @@ def _words(text: str, *, is_query: bool = False) -> list[str]:
 
 
 def _usual(text: str) -> str:
-    """Return a text in the usual width and form of its characters."""
-    return _pattern(f"[{_OLD}]").sub(lambda match: _USUAL_OF[match[0]], unicodedata.normalize("NFKC", text))
+    """Return a text in the usual width and form of its characters; 第十二条 has its number in figures."""
+    text = _pattern(f"[{_OLD}]").sub(lambda match: _USUAL_OF[match[0]], unicodedata.normalize("NFKC", text))
+    return _pattern(r"第([〇一二三四五六七八九十百千]{1,9})(?=[条章節項号款編])").sub(_in_figures, text)
+
+
+def _in_figures(match: re.Match[str]) -> str:
+    number = digit = 0
+    for char in match[1]:
+        if (unit := _UNITS.get(char)) is not None:
+            number, digit = number + (digit or 1) * unit, 0
+        else:
+            digit = digit * 10 + _DIGITS.index(char)
+    return f"第{number + digit}"
 
 
 def _split_cjk(run: str, is_query: bool) -> list[str]:

@@ -79,13 +79,20 @@ def test_sync_reads_changes_and_forgets_what_is_gone(flow: Flow, docs: Path) -> 
 def test_status_says_what_is_not_searched_and_why(flow: Flow, docs: Path) -> None:
     (docs / "broken.pdf").write_bytes(b"%PDF broken")
     added = flow("docs", "add", "docs")
-    assert added.err == "flow: 1 not searched or in part only; `flow docs status` says why.\n"
+    assert added.err == f"flow: not searched, or in part only: {docs}/broken.pdf: damaged, or not a PDF\n"
     status = flow("docs", "status")
     assert "not searched: 1" in status.out and "broken.pdf: damaged, or not a PDF" in status.out
     assert "Search by meaning: off" in status.out
     facts = json.loads(flow("docs", "status", "-o", "json").out)
     assert facts["collections"][0]["unread"][0]["reason"] == "damaged, or not a PDF"
     assert facts["meaning"]["model"] is None
+
+
+def test_of_many_unread_documents_the_number_is_told(flow: Flow, docs: Path) -> None:
+    for name in "abcd":
+        (docs / f"{name}.pdf").write_bytes(b"%PDF broken")
+    added = flow("docs", "add", "docs")
+    assert added.err == "flow: 4 not searched or in part only; `flow docs status` says why.\n"
 
 
 def test_list_shows_sources_and_rm_forgets(flow: Flow, docs: Path) -> None:

@@ -83,3 +83,10 @@ def test_every_line_is_in_the_passage_that_names_it(lines: list[str]) -> None:
 @pytest.mark.parametrize(("text", "weight"), [("", 0), ("日本語", 3), ("日本語 abc", 5), ("six letters", 4)])
 def test_the_weight_counts_japanese_by_characters(text: str, weight: int) -> None:
     assert text_weight(text) == weight
+
+
+@pytest.mark.parametrize("letter", ["あ", "a"])
+def test_a_text_without_sentences_is_cut_anywhere_and_loses_nothing(letter: str) -> None:
+    chunks = cut(letter * 5_000, "text")
+    assert len(chunks) > 3 and all(text_weight(chunk.text) <= MAX_WEIGHT for chunk in chunks)
+    assert "".join(chunk.text for chunk in chunks) == letter * 5_000

@@ -279,3 +279,10 @@ def test_each_source_is_asked_for_its_own(project: Path, make_documents: MakeInd
     assert [hit.source for hit in both.retrieve("alpha", 900, ("docs",))] == ["docs"]
     assert [hit.source for hit in both.retrieve("alpha", 900, ("code", "map"))] == ["code"]
     assert code.budgets == [600, 900]
+
+
+def test_where_there_are_no_documents_only_code_is_found_within_its_share() -> None:
+    both = BySource(cast(CodeRetriever, code := OnlyCode()), None)
+    assert both.retrieve("alpha", 900, ("docs",)) == []
+    assert [hit.source for hit in both.retrieve("alpha", 900, ("docs", "code"))] == ["code"]
+    assert code.budgets == [600]

@@ -101,6 +101,13 @@ def test_a_crash_of_the_reader_is_a_reason_and_the_next_document_is_read(office:
     assert children() == before
 
 
+@pytest.mark.parametrize("data", [b"|\n" + b" " * 7_000 + b"-x\n", b"# a line\n" * 30_000])
+def test_a_text_that_no_person_wrote_is_read_in_the_other_process(data: bytes) -> None:
+    with DocumentReader(timeout_s=0.0) as reader:
+        assert "took more than 0 s" in refused(reader, "markdown", data)
+        assert reader.read(format_named("markdown"), b"# A usual text\n").title == "A usual text"
+
+
 def test_a_reader_that_takes_too_long_is_ended(office: Any) -> None:
     before = children()
     with DocumentReader(timeout_s=0.0) as reader:

@@ -118,3 +118,15 @@ def test_numbers_that_commas_divide_are_found_as_a_whole_and_the_other_way_round
 def test_old_forms_of_kanji_are_found_by_the_usual_ones() -> None:
     assert query_terms("髙橋・渡邊") == query_terms("高橋・渡辺") != []
     assert prose_index_text("𠮷田") == prose_index_text("吉田")
+
+
+@pytest.mark.parametrize(
+    ("kanji", "figures"), [("第五条", "第5条"), ("第百二十三条", "第123条"), ("第二〇項", "第20項")]
+)
+def test_the_number_of_an_article_is_the_same_in_kanji_and_in_figures(kanji: str, figures: str) -> None:
+    assert prose_index_text(kanji) == prose_index_text(figures)
+    assert query_terms(kanji) == query_terms(figures)
+
+
+def test_a_number_that_begins_a_name_stays_in_kanji() -> None:
+    assert "第二" in query_terms("第二次世界大戦")
