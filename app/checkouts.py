@@ -26,9 +26,9 @@ from ..runs.journal import RunJournal
 from ..runs.node_worktrees import index_folder, visit_worktree, worktrees_folder
 from ..runs.worktrees import Worktree, summary
 from .context import AppContext
-from .docs import document_retriever
 from .hooks import told_once
 from .memory import memory_files
+from .run_documents import run_documents
 from .secrets import MaskedChanges, MaskedRetriever
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class NodeCheckouts:
         # An index of its own that goes with the folder, by words alone: embedding it anew for each visit takes long.
         own_cache = replace(context, dirs=replace(context.dirs, cache=index_folder(worktree)))
         code = code_retriever(own_cache, tell, lambda: None, index_file(self.context, self.context.workspace))
-        docs = document_retriever(context, tell, self.context.workspace, lambda: None)
+        docs = run_documents(context, tell, self.context.workspace, lambda: None)
         retriever = MaskedRetriever(BySource(code, docs), parts.secrets, folder)
         spawner = SubAgents()
         effects = deps.toolbox.effects.moved(folder, journal, spawner)

@@ -41,11 +41,11 @@ from ..tools.effects import Effects
 from ..tools.sandboxes import confinement_by
 from .checkouts import NodeCheckouts
 from .context import AppContext
-from .docs import document_retriever
 from .embedding import embedder
 from .hooks import TrustedHooks, told_once
 from .memory import memory_files, trusted_when_written
 from .project_tools import project_tools
+from .run_documents import run_documents
 from .secrets import MaskedChanges, MaskedRetriever
 from .spending import prices_of
 
@@ -235,7 +235,7 @@ def run_retriever(context: AppContext, notify: Callable[[str], None], project: P
     """
     shared = cache(partial(embedder, context))  # one model in memory for both
     code = code_retriever(context, notify, shared, index_file(context, project) if project is not None else None)
-    return BySource(code, document_retriever(context, notify, project, shared))
+    return BySource(code, run_documents(context, notify, project, shared))
 
 
 def index_wait_s(options: Mapping[str, Any]) -> float:

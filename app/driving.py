@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.events import Noticed, RunStarted
 from ..core.masking import SecretMask
 from ..core.questions import Answer, Question
-from ..graphs.below import flow_of
+from ..graphs.below import flow_of, import_flow
 from ..graphs.facts import Facts
 from ..graphs.find import Loaded
 from ..nodes.deps import NodeDeps
@@ -106,11 +106,12 @@ async def drive(
     gate = run_limits(context.settings.models, loaded.spec.limits, row, store)
     sink.progress("", "retrieving")
     retriever = run_retriever(context, lambda text: sink.emit("", Noticed(text)), Path(row.workspace))
-    # These wait for git and for a probe of the sandbox, so side by side.
-    _, sandbox, facts = await asyncio.gather(
+    # These wait for git and for a probe of the sandbox, so side by side, and beside what has to be imported anyway.
+    _, sandbox, facts, _ = await asyncio.gather(
         asyncio.to_thread(retriever.prepare, index_wait_s(row.options)),
         asyncio.to_thread(choose_sandbox, context.settings.sandbox, context.dirs, os.environ),
         asyncio.to_thread(run_facts, context, row, store),
+        asyncio.to_thread(import_flow, loaded.spec),
     )
     replies = Replies(store, row.id)
     parts = RunParts(

@@ -24,13 +24,18 @@ def flow_of(spec: GraphSpec, library: Mapping[str, GraphSpec], deps: NodeDeps, f
         library: every graph that its nodes may run, by name.
         facts: what expressions see of the settings, the run and the repository.
     """
+    return import_flow(spec)(spec, library, deps, facts)
+
+
+def import_flow(spec: GraphSpec) -> type[Flow] | type[PythonFlow]:
+    """Return what makes such a graph ready to run. Importing it takes a while, best beside something else."""
     if spec.code:
         from .python_flow import PythonFlow
 
-        return PythonFlow(spec, library, deps, facts)
+        return PythonFlow
     from .build import Flow
 
-    return Flow(spec, library, deps, facts)
+    return Flow
 
 
 class Below:
