@@ -21,11 +21,14 @@ Ranker = Callable[[str], list[str]]
 """Returns paths for a query, best first."""
 
 VARIANTS: Mapping[str, Signals] = {
-    "ours: words": Signals(names=False, graph=False, meaning=False),
-    "ours: words, names": Signals(graph=False, meaning=False),
-    "ours: words, graph": Signals(names=False, meaning=False),
-    "ours: all": Signals(meaning=False),
-    "ours: names, graph": Signals(words=False, meaning=False),
+    "ours: words": Signals(names=False, history=False, meaning=False),
+    "ours: words, names": Signals(history=False, meaning=False),
+    "ours: words, commits": Signals(names=False, meaning=False),
+    "ours: words, names, commits": Signals(meaning=False),
+    "ours: words, names, commits, graph": Signals(graph=True, meaning=False),
+    "ours: words, names, graph": Signals(history=False, graph=True, meaning=False),
+    "ours: words, commits, graph": Signals(names=False, graph=True, meaning=False),
+    "ours: names, commits, graph": Signals(words=False, graph=True, meaning=False),
 }
 
 

@@ -1,8 +1,9 @@
 """What indexing and a query cost on public repositories, beside Aider 0.86.2 in the same run.
 
-    python -m bench.code_speed --repos DIR [--aider PYTHON] [--only REPO]
+    python -m bench.code_speed --repos DIR [--aider PYTHON] [--only REPO] [--save FILE]
 
-DIR holds bare clones (REPO.git). Each figure is of a process of its own where it is a peak of memory.
+DIR holds bare clones (REPO.git). The first index is made by a process of its own, whose memory is watched. What one
+repository gave is saved before the next begins, so that a run that was ended goes on where it was.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from flowloom.retrieval.code_index import CodeIndex
@@ -22,6 +24,7 @@ from flowloom.retrieval.code_search import rank_files
 
 from .code_cases import is_source
 from .code_rankers import AiderRanker
+from .machine import at_this_speed
 from .rows import Row, table
 
 REPOS = ("flask", "sqlalchemy", "kafka")
@@ -29,6 +32,8 @@ REPOS = ("flask", "sqlalchemy", "kafka")
 _QUERY = "fix the timeout of a connection that is returned to the pool while its transaction is rolled back"
 _TIMES = 5
 _BRANCH_DISTANCE = 100
+# Of one repository. On the largest a single answer takes minutes.
+_AIDER_BUDGET_S = 600.0
 _LIMITS = {"kafka": (15.0, 0.3, 400.0), "sqlalchemy": (5.0, 0.1, 400.0), "flask": (2.0, 0.1, 400.0)}
 """Seconds of a first index, of a query after one changed file, MB at the peak."""
 
@@ -39,24 +44,23 @@ def measure(clone: Path, aider: str) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         tree, cache = Path(folder) / name, Path(folder) / "cache"
         subprocess.run(["git", "clone", "-q", "--shared", str(clone), str(tree)], check=True)
-        peak = _cold_in_process(tree, Path(folder) / "other")
+        cold, peak = _cold_in_process(tree, cache)
         index = CodeIndex(tree, cache)
-        cold = _seconds(lambda: index.refresh())
         files = index.read(lambda snapshot: len(snapshot.paths()))
-        _rank(index)
+        _answer(index)
         warm = statistics.median(_seconds(lambda: _answer(index)) for _ in range(_TIMES))
         paths = [path for path in index.read(lambda snapshot: snapshot.paths()) if is_source(path)]
         touched = tree / paths[len(paths) // 2]
         changed = statistics.median(_after_change(index, touched) for _ in range(_TIMES))
-        switch = _branch_switch(index, tree)
-        beside = _aider(aider, tree, touched, paths) if aider else {}
+        back, forth = _branch_switch(tree, lambda: _seconds(lambda: _answer(index)))
+        beside = _aider(aider, tree, touched) if aider else {}
     limits = _LIMITS[name]
     return [
         Row(f"{name}, {files:,} files: first index", cold, "s", limits[0], beside=beside.get("cold", "")),
         Row(f"{name}: query, nothing changed", warm, "s", beside=beside.get("warm", "")),
         Row(f"{name}: query after one changed file", changed, "s", limits[1], beside=beside.get("changed", "")),
-        Row(f"{name}: query after {_BRANCH_DISTANCE} commits back", switch[0], "s"),
-        Row(f"{name}: query after the way forth again", switch[1], "s"),
+        Row(f"{name}: query after {_BRANCH_DISTANCE} commits back", back, "s", beside=beside.get("back", "")),
+        Row(f"{name}: query after the way forth again", forth, "s", beside=beside.get("forth", "")),
         Row(
             f"{name}: peak memory of all processes, first index", peak, "MB", limits[2], beside=beside.get("rss", "")
         ),
@@ -78,12 +82,13 @@ def _after_change(index: CodeIndex, file: Path) -> float:
     return _seconds(lambda: _answer(index))
 
 
-def _branch_switch(index: CodeIndex, tree: Path) -> tuple[float, float]:
+def _branch_switch(tree: Path, ask: Callable[[], float]) -> tuple[float, float]:
+    """Return what asking takes some commits back, and at the commit again that was checked out."""
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tree, capture_output=True, text=True, check=True).stdout
     times = []
     for target in (f"HEAD~{_BRANCH_DISTANCE}", head.strip()):
         subprocess.run(["git", "checkout", "-q", "-f", "--detach", target], cwd=tree, check=True)
-        times.append(_seconds(lambda: _answer(index)))
+        times.append(ask())
     return times[0], times[1]
 
 
@@ -95,20 +100,28 @@ def _seconds(action: Callable[[], object]) -> float:
 
 _COLD = """
 import sys
+import time
 from pathlib import Path
 from flowloom.retrieval.code_index import CodeIndex
-CodeIndex(Path(sys.argv[1]), Path(sys.argv[2])).refresh()
+index = CodeIndex(Path(sys.argv[1]), Path(sys.argv[2]))
+began = time.perf_counter()
+index.refresh()
+print(time.perf_counter() - began)
 """
 
 
-def _cold_in_process(tree: Path, cache: Path) -> float:
-    """Return the most memory (MB) that a first index takes at one time, in all of its processes together."""
-    process = subprocess.Popen([sys.executable, "-c", _COLD, str(tree), str(cache)])
-    peak = 0.0
-    while process.poll() is None:
-        peak = max(peak, _tree_rss_mb(process.pid))
-        time.sleep(0.05)
-    return peak
+def _cold_in_process(tree: Path, cache: Path) -> tuple[float, float]:
+    """Return the seconds of a first index, and the most memory (MB) of all of its processes at one time."""
+    words = [sys.executable, "-c", _COLD, str(tree), str(cache)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        peak = 0.0
+        while process.poll() is None:
+            peak = max(peak, _tree_rss_mb(process.pid))
+            time.sleep(0.05)
+        said = process.communicate()[0]
+    if process.returncode != 0:
+        raise RuntimeError(f"the first index of {tree} ended with {process.returncode}")
+    return float(said), peak
 
 
 def _tree_rss_mb(pid: int) -> float:
@@ -125,32 +138,76 @@ def _tree_rss_mb(pid: int) -> float:
     return total
 
 
-def _aider(interpreter: str, tree: Path, touched: Path, paths: Sequence[str]) -> dict[str, str]:
-    """Return Aider's figures of the same steps: its map for the same query, tags cached in the tree's folder."""
+class _Aider:
+    """Aider's map for the query, its tags cached in the tree's folder; asked no more once it took very long."""
+
+    def __init__(self, interpreter: str, tree: Path) -> None:
+        self._ranker = AiderRanker(interpreter, tree)
+        self._tree = tree
+        self._spent_s = 0.0
+        self.shown: dict[str, str] = {}
+
+    def ask(self, step: str) -> float:
+        """Return the seconds of an answer, noted under the step's name; 0.0 = it was not asked."""
+        if self._spent_s > _AIDER_BUDGET_S:
+            self.shown[step] = f"Aider not asked, it took {self._spent_s:.0f} s so far"
+            return 0.0
+        answer = self._ranker.ask(_QUERY, _sources(self._tree))
+        seconds = float(str(answer["seconds"]))
+        self._spent_s += seconds
+        self.shown |= {step: f"Aider {seconds:.2f} s", "rss": f"Aider {float(str(answer['rss_mb'])):.0f} MB"}
+        return seconds
+
+    def close(self) -> None:
+        self._ranker.close()
+
+
+def _aider(interpreter: str, tree: Path, touched: Path) -> dict[str, str]:
+    """Return Aider's figures of the same steps."""
     subprocess.run(["git", "clean", "-q", "-fdx"], cwd=tree, check=True)
-    ranker = AiderRanker(interpreter, tree)
-    cold = ranker.ask(_QUERY, paths)
-    warm = ranker.ask(_QUERY, paths)
-    touched.touch()
-    changed = ranker.ask(_QUERY, paths)
-    ranker.close()
-    found = {"cold": cold, "warm": warm, "changed": changed}
-    shown = {step: f"Aider {float(str(answer['seconds'])):.2f} s" for step, answer in found.items()}
-    return {**shown, "rss": f"Aider {float(str(changed['rss_mb'])):.0f} MB"}
+    aider = _Aider(interpreter, tree)
+    try:
+        aider.ask("cold")
+        aider.ask("warm")
+        with touched.open("a", encoding="utf-8") as text:
+            text.write("\n")
+        aider.ask("changed")
+        steps = iter(("back", "forth"))
+        _branch_switch(tree, lambda: aider.ask(next(steps)))
+    finally:
+        aider.close()
+    return aider.shown
+
+
+def _sources(tree: Path) -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=tree, capture_output=True, text=True, check=True).stdout
+    return [path for path in listed.split("\0") if path and is_source(path)]
+
+
+def _measured(options: argparse.Namespace, name: str) -> list[Row]:
+    """Return the rows of a repository, measured now, or saved by an earlier run."""
+    saved = json.loads(options.save.read_text("utf-8")) if options.save and options.save.exists() else {}
+    if name in saved:
+        return [Row(**row) for row in saved[name]]
+    rows = at_this_speed(measure(options.repos / f"{name}.git", options.aider))
+    if options.save:
+        options.save.write_text(json.dumps({**saved, name: [asdict(row) for row in rows]}, indent=1), "utf-8")
+    return rows
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.code_speed")
     parser.add_argument("--repos", type=Path, required=True, help="folder of bare clones, REPO.git")
-    parser.add_argument("--only", default="", help="one repository")
+    parser.add_argument("--only", choices=REPOS, help="one repository")
     parser.add_argument("--aider", default="", help="a Python interpreter that has aider-chat 0.86.2")
+    parser.add_argument("--save", type=Path, help="file of what was measured; what it holds is not measured again")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(argv)
     rows: list[Row] = []
     for name in REPOS:
-        if options.only in ("", name):
+        if options.only in (None, name):
             print(f"{name} ...", file=sys.stderr)
-            rows += measure(options.repos / f"{name}.git", options.aider)
+            rows += _measured(options, name)
     if options.json:
         print(json.dumps([{"name": row.name, "value": row.value, "beside": row.beside} for row in rows]))
     else:

@@ -34,10 +34,10 @@ def search(
     callers: str = typer.Option("", "--callers", metavar="NAME", help="List the definitions that call NAME."),
     stdin: bool = typer.Option(False, "--stdin", help='Read {"tree": FOLDER, "query": TEXT}, print ranked paths.'),
 ) -> None:
-    """Find files and definitions by words, names, what uses what, and meaning where an embedder is set.
+    """Find files and definitions by words, names, commits, and meaning where an embedder is set.
 
-    Each file has its reasons: which words stand in its path, in the names that it defines or in its text, and through
-    which better file it was reached.
+    Each file has its reasons: which words stand in its path, in the names that it defines, in its text and in the
+    messages of the commits that changed it.
     """
     options: CliOptions = ctx.obj
     text = " ".join(words or [])

@@ -1,6 +1,7 @@
 """Running git in a repository that may not be trusted: nothing that came with the repository is run or fetched.
 
-Called by the listing of files, the tool git, the changes of a run and the reminder of where an agent works.
+Called by the listing of files, the history of the code index, the tool git, the changes of a run and the reminder of
+where an agent works.
 """
 
 from __future__ import annotations

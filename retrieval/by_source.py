@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..core.hits import Hit, Source
 from .code_retriever import FIRST_WAIT_S, CodeRetriever
-from .doc_retriever import DocumentRetriever
+
+if TYPE_CHECKING:
+    from .doc_retriever import DocumentRetriever
 
 
 class BySource:
@@ -14,10 +17,10 @@ class BySource:
 
     Args:
         code: of the map and of code.
-        docs: of documents.
+        docs: of documents; None = there are none.
     """
 
-    def __init__(self, code: CodeRetriever, docs: DocumentRetriever) -> None:
+    def __init__(self, code: CodeRetriever, docs: DocumentRetriever | None) -> None:
         self._code = code
         self._docs = docs
 
@@ -31,12 +34,14 @@ class BySource:
             FlowError: the index of code cannot be written.
         """
         self._code.prepare(wait_s)
-        self._docs.prepare()
+        if self._docs is not None:
+            self._docs.prepare()
 
     def close(self) -> None:
         """Give the vectors free for another process."""
         self._code.close()
-        self._docs.close()
+        if self._docs is not None:
+            self._docs.close()
 
     def retrieve(
         self, query: str, budget: int, sources: Sequence[Source], *, within: Sequence[str] = ()
@@ -49,7 +54,9 @@ class BySource:
         others = [source for source in sources if source != "docs"]
         docs = len(others) < len(sources)
         share = budget // 3 if others and docs else budget
-        hits = self._docs.retrieve(query, share, ("docs",), within=within) if docs else []
+        hits: list[Hit] = []
+        if docs and self._docs is not None:
+            hits += self._docs.retrieve(query, share, ("docs",), within=within)
         if others:
             left = budget - share if docs else budget
             hits += self._code.retrieve(query, left, others, within=within)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from .code_history import stored_head, write_history
 from .code_snapshot import CodeSnapshot, Kept
 from .code_store import CodeStore, read_meta
-from .code_update import IndexUpdate, OnIndexed, is_doubtful, read_known
+from .code_update import IndexUpdate, KnownFile, OnIndexed, is_doubtful, read_known
 from .files import MAX_FILE_BYTES, MAX_FILES, Listing, Skipped, list_files
+from .git_history import read_changes, read_head
 from .parse_pool import ParsePool, shared_pool
-from .sqlite_file import is_corrupt, refusal, transaction
+from .sqlite_file import data_version, is_corrupt, refusal, transaction
 
 T = TypeVar("T")
 
@@ -98,7 +100,7 @@ class CodeIndex:
             FlowError: the index file cannot be written.
         """
         with self._mutex:
-            return self._mending(lambda db: self._refresh(db, on_indexed, stop or threading.Event()))
+            return self._mending(lambda db: self._refresh_all(db, on_indexed, stop or threading.Event()))
 
     def status(self) -> RefreshReport:
         """Return the state of the index as it is, with the changes that a refresh would find, without making them.
@@ -171,23 +173,34 @@ class CodeIndex:
     def _list(self) -> Listing:
         return list_files(self.workspace, self._max_file_bytes, self._max_files)
 
+    def _refresh_all(
+        self, db: sqlite3.Connection, on_indexed: OnIndexed | None, stop: threading.Event
+    ) -> RefreshReport:
+        report = self._refresh(db, on_indexed, stop)
+        # Files can be searched without their history, so it comes last.
+        if not stop.is_set() and (head := read_head(self.workspace)) != stored_head(db):
+            write_history(db, head, read_changes(self.workspace, head) if head else [])
+        return report
+
     def _refresh(self, db: sqlite3.Connection, on_indexed: OnIndexed | None, stop: threading.Event) -> RefreshReport:
         listing = self._list()
-        if not _is_due(db, listing):
+        state = data_version(db)
+        known = read_known(db)
+        if not _is_due(db, known, listing):
             return _report(db, listing, 0, 0)
         with self._store.writing(_LOCK_WAIT_S) as mine:
             if not mine:
                 self._notify("another process is writing the code index; the search uses it as it stands")
                 return _report(db, listing, 0, 0, complete=False)
-            if self._like is not None and not read_known(db):
-                self._store.copy_from(db, self._like)
-            work = IndexUpdate(self.workspace, db, listing, self._pool, on_indexed, stop)
+            copied = self._like is not None and not known and self._store.copy_from(db, self._like)
+            if copied or data_version(db) != state:
+                known = read_known(db)
+            work = IndexUpdate(self.workspace, db, known, listing, self._pool, on_indexed, stop)
             work.run()
             return _report(db, listing, work.updated, work.removed, complete=not stop.is_set())
 
 
-def _is_due(db: sqlite3.Connection, listing: Listing) -> bool:
-    known = read_known(db)
+def _is_due(db: sqlite3.Connection, known: Mapping[str, KnownFile], listing: Listing) -> bool:
     if len(known) != len(listing.files) or not read_meta(db, "complete"):
         return True
     return any(is_doubtful(known.get(stat.path), stat) for stat in listing.files)

@@ -13,7 +13,7 @@ from ..core.hits import Hit, Source, path_fits
 from ..core.ports import Embedder, TokenCounter
 from .background_refresh import BackgroundRefresh
 from .code_index import CodeIndex, RefreshReport, ignore_notice
-from .code_search import ALL_SIGNALS, RankedFile, Signals, marked_definitions, plain_definitions, rank_files
+from .code_search import SEARCH_SIGNALS, RankedFile, Signals, marked_definitions, plain_definitions, rank_files
 from .code_snapshot import CodeSnapshot, Passage
 from .code_symbols import find_symbol, reference_hits
 from .code_terms import read_query
@@ -49,7 +49,7 @@ class CodeRetriever:
         cache_dir: folder of index files, outside the workspace.
         embedder: adds vector hits; None = by words only, and nothing of the vector libraries is loaded.
         notify: told in one line what a person should know.
-        signals: what counts for the order of files.
+        signals: what counts for the order of files; for that of the map the graph does as well.
         on_indexed: told how far the indexing is, from another thread.
         pool: parses; None = the one of the process.
         like: as for CodeIndex.
@@ -68,7 +68,7 @@ class CodeRetriever:
         max_file_bytes: int = MAX_FILE_BYTES,
         max_files: int = MAX_FILES,
         notify: Callable[[str], None] = ignore_notice,
-        signals: Signals = ALL_SIGNALS,
+        signals: Signals = SEARCH_SIGNALS,
         on_indexed: OnIndexed | None = None,
         pool: ParsePool | None = None,
         like: Path | None = None,
@@ -203,7 +203,9 @@ class CodeRetriever:
         self, snapshot: CodeSnapshot, query: str, budget: int, within: Sequence[str], focus: Sequence[str] = ()
     ) -> list[Hit]:
         names = read_names(query)
-        files = self._rank(snapshot, query, within, focus=focus) if query.strip() or focus else []
+        files: list[RankedFile] = []
+        if query.strip() or focus:
+            files = self._rank(snapshot, query, within, focus=focus, signals=replace(self._signals, graph=True))
         if len(files) < _FEW_FILES:
             # Also where the query says nothing of this repository, its most used files are worth knowing.
             known = {each.path for each in files}
@@ -225,10 +227,12 @@ class CodeRetriever:
         *,
         limit: int | None = None,
         focus: Sequence[str] = (),
+        signals: Signals | None = None,
     ) -> list[RankedFile]:
         by_meaning = [passage.path for passage in self._near_passages(snapshot, query)]
         most = None if within else limit
-        found = rank_files(snapshot, query, signals=self._signals, focus=focus, by_meaning=by_meaning, limit=most)
+        chosen = signals or self._signals
+        found = rank_files(snapshot, query, signals=chosen, focus=focus, by_meaning=by_meaning, limit=most)
         return [each for each in found if _fits(each.path, within)][:limit]
 
     def _retrieve_code(

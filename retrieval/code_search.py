@@ -1,7 +1,8 @@
 """Ranks the files of a workspace for a query, by several signals, and says of each why. Called by the retriever.
 
 A score adds up what the signals say, each scaled to its best file: the words of the query; whether the query names
-the file or a definition in it; how near it is to the best files in the graph; the likeness of meaning.
+the file or a definition in it; the words of the commits that changed it; the likeness of meaning; and for the map,
+how near it is to the best files in the graph.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .code_history import HistoryMatches
 from .code_snapshot import CodeSnapshot, Definition
 from .code_terms import QueryTerm
 from .lexical import WordMatches
@@ -17,8 +19,7 @@ from .query_names import QueryNames, read_names, resolve_file
 # Set on the tuning repositories of bench/code_search.py.
 FILE_NAMED = 2.0
 DEFINITION_NAMED = 0.8
-# A plain word that is a name too is a word as often as not.
-PLAINLY_NAMED = 0.2
+HISTORY_WEIGHT = 1.2
 GRAPH_WEIGHT = 0.05
 MEANING_WEIGHT = 0.5
 _GRAPH_SEEDS = 20
@@ -34,11 +35,17 @@ _COMMON_KINDS = VALUE_KINDS | frozenset({"method", "prototype", "local", "impl"}
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """Which signals count; each can be switched off, to see what it is worth."""
+    """Which signals count; each can be switched off, to see what it is worth.
+
+    Attributes:
+        graph: off in searches, which find no more with it on the tuning repositories of bench/code_search.py; on for
+            the map, which shows what surrounds the files that matter.
+    """
 
     words: bool = True
     names: bool = True
-    graph: bool = True
+    history: bool = True
+    graph: bool = False
     meaning: bool = True
 
 
@@ -58,18 +65,18 @@ class _Scores:
     words: WordMatches = field(default_factory=WordMatches)
     named: dict[int, float] = field(default_factory=dict)
     why_named: dict[int, list[str]] = field(default_factory=dict)
-    near: dict[int, float] = field(default_factory=dict)
+    history: HistoryMatches = field(default_factory=HistoryMatches)
     meaning: dict[int, float] = field(default_factory=dict)
 
 
-ALL_SIGNALS = Signals()
+SEARCH_SIGNALS = Signals()
 
 
 def rank_files(
     snapshot: CodeSnapshot,
     query: str,
     *,
-    signals: Signals = ALL_SIGNALS,
+    signals: Signals = SEARCH_SIGNALS,
     focus: Sequence[str] = (),
     by_meaning: Sequence[str] = (),
     limit: int | None = None,
@@ -88,22 +95,20 @@ def rank_files(
         scores.words = snapshot.match_words(terms)
     if signals.names:
         _add_named(snapshot, names, focus, scores)
+    if signals.history:
+        scores.history = snapshot.match_history(terms)
     if signals.meaning:
         _add_meaning(snapshot, by_meaning, scores)
     total = _sum_up(scores)
     if signals.graph and total:
-        scores.near = _spread(snapshot, total)
-        for at, amount in scores.near.items():
+        for at, amount in _spread(snapshot, total).items():
             total[at] = total.get(at, 0.0) + GRAPH_WEIGHT * amount
     paths = snapshot.paths()
     # Rounded, so that the order of additions can not decide between equals.
     ordered = sorted(((-round(score, 9), at) for at, score in total.items()))
     if limit is None:
         return [RankedFile(paths[at], -score) for score, at in ordered]
-    return [
-        RankedFile(paths[at], -score, tuple(_reasons(snapshot, at, terms, scores, total)))
-        for score, at in ordered[:limit]
-    ]
+    return [RankedFile(paths[at], -score, tuple(_reasons(at, terms, scores))) for score, at in ordered[:limit]]
 
 
 def _sum_up(scores: _Scores) -> dict[int, float]:
@@ -111,6 +116,10 @@ def _sum_up(scores: _Scores) -> dict[int, float]:
     top = max(scores.words.scores.values(), default=0.0) or 1.0
     for at, score in scores.words.scores.items():
         total[at] = score / top
+    # Words and commits are measured by a perfect match, not by their best: commits that say little count little.
+    perfect = sum(scores.words.weights) / top if scores.words.scores else 1.0
+    for at, score in scores.history.scores.items():
+        total[at] = total.get(at, 0.0) + HISTORY_WEIGHT * score * perfect
     for part in (scores.named, scores.meaning):
         for at, score in part.items():
             total[at] = total.get(at, 0.0) + score
@@ -125,11 +134,10 @@ def _add_named(snapshot: CodeSnapshot, names: QueryNames, focus: Sequence[str], 
         if path in places:
             scores.named[places[path]] = FILE_NAMED
             scores.why_named.setdefault(places[path], []).append("named")
-    marked = [(each, DEFINITION_NAMED) for each in marked_definitions(snapshot, names)]
-    plain = [(each, PLAINLY_NAMED) for each in plain_definitions(snapshot, names)]
-    for definition, worth in [*marked, *plain]:
+    # A plain word that is a name too is a word as often as not, and counts as one.
+    for definition in marked_definitions(snapshot, names):
         at = places[definition.path]
-        scores.named[at] = max(scores.named.get(at, 0.0), worth)
+        scores.named[at] = max(scores.named.get(at, 0.0), DEFINITION_NAMED)
         why = f"defines {definition.symbol.name}"
         if why not in scores.why_named.setdefault(at, []):
             scores.why_named[at].append(why)
@@ -150,9 +158,7 @@ def _spread(snapshot: CodeSnapshot, total: Mapping[int, float]) -> dict[int, flo
     return {at: amount / top for at, amount in near.items()}
 
 
-def _reasons(
-    snapshot: CodeSnapshot, at: int, terms: Sequence[QueryTerm], scores: _Scores, total: Mapping[int, float]
-) -> list[str]:
+def _reasons(at: int, terms: Sequence[QueryTerm], scores: _Scores) -> list[str]:
     reasons = list(scores.why_named.get(at, ()))
     in_path: list[str] = []
     in_names: list[str] = []
@@ -161,28 +167,15 @@ def _reasons(
         if counts_here := counts.get(at):
             kept = in_path if counts_here[0] else in_names if counts_here[1] else in_body
             kept.append(term.text)
-    for words, where in ((in_path, "path"), (in_names, "names"), (in_body, "text")):
+    in_commits = [term.text for term, counts in zip(terms, scores.history.counts, strict=False) if at in counts]
+    found = ((in_path, "path"), (in_names, "names"), (in_body, "text"), (in_commits, "commits"))
+    for words, where in found:
         if words:
             more = ", ..." if len(words) > _SHOWN_WORDS else ""
             reasons.append(f"{where}: {', '.join(words[:_SHOWN_WORDS])}{more}")
     if at in scores.meaning:
         reasons.append("meaning")
-    if at in scores.near and (neighbour := _neighbour(snapshot, at, total)):
-        reasons.append(neighbour)
     return reasons
-
-
-def _neighbour(snapshot: CodeSnapshot, at: int, total: Mapping[int, float]) -> str:
-    """Return through which better file the graph leads to this one; "" = none."""
-    graph, paths = snapshot.graph(), snapshot.paths()
-    here = total.get(at, 0.0)
-    found = [(total.get(other, 0.0), weight, other, "used by") for other, weight in graph.incoming.get(at, ())]
-    found += [(total.get(other, 0.0), weight, other, "uses") for other, weight in graph.outgoing.get(at, ())]
-    better = [each for each in found if each[0] > here]
-    if not better:
-        return ""
-    _, _, other, how = max(better, key=lambda each: (each[0], each[1], -each[2]))
-    return f"{how} {paths[other]}"
 
 
 def marked_definitions(snapshot: CodeSnapshot, names: QueryNames) -> list[Definition]:

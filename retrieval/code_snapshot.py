@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .code_file import passage_text, unpack_body, unpack_imports, unpack_uses
+from .code_history import HistoryMatches, HistoryTable, match_history, read_history_table, stored_head
 from .code_store import read_meta
 from .code_terms import QueryTerm, count_terms, read_query, whole_term
 from .code_writes import resolve_files
@@ -26,11 +27,14 @@ _LENGTH_NORM = 0.5
 
 @dataclass(slots=True)
 class Kept:
-    """What was read of one generation, for the next snapshot of the same one."""
+    """What was read of one generation, for the next snapshot of the same one; `last_*`: of any, to begin with."""
 
     generation: int = -1
     table: FileTable | None = None
     graph: FileGraph | None = None
+    last_table: FileTable | None = None
+    last_graph: FileGraph | None = None
+    history: HistoryTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +106,21 @@ class CodeSnapshot:
         """Return all indexed files."""
         kept = self._current()
         if kept.table is None:
-            kept.table = read_file_table(self._db)
+            kept.table = kept.last_table = read_file_table(self._db, kept.last_table)
         return kept.table
 
     def graph(self) -> FileGraph:
         """Return what leads from file to file, by the places of `files`."""
         kept = self._current()
         if kept.graph is None:
-            kept.graph = read_graph(self._db, self.files().ids)
+            kept.graph = kept.last_graph = read_graph(self._db, self.files().ids, kept.last_graph)
         return kept.graph
 
     def _current(self) -> Kept:
         generation = self.generation()
         if self._kept.generation != generation:
             self._kept.generation, self._kept.table, self._kept.graph = generation, None, None
+            self._kept.history = None
         return self._kept
 
     def paths(self) -> list[str]:
@@ -128,6 +133,13 @@ class CodeSnapshot:
     def match_words(self, terms: Sequence[QueryTerm]) -> WordMatches:
         """Return the files that hold any of the terms, by the places of `files`."""
         return match_words(self._db, self.files(), terms)
+
+    def match_history(self, terms: Sequence[QueryTerm]) -> HistoryMatches:
+        """Return the files whose last commits hold any of the terms, by the places of `files`."""
+        kept = self._current()
+        if kept.history is None or kept.history.head != stored_head(self._db):
+            kept.history = read_history_table(self._db, self.files())
+        return match_history(self._db, kept.history, terms)
 
     def search_files(self, query: str) -> dict[str, float]:
         """Return the files that hold words of the query with their scores (higher is better), best first."""

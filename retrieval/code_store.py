@@ -14,7 +14,7 @@ from ..core.errors import ConfigError
 from .grammars import extractor_id
 from .sqlite_file import BUSY_TIMEOUT_S, is_locked, read_version, transaction, use_wal
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('generation', 0), ('complete', 1), ('resolved', 1);
@@ -40,7 +40,10 @@ CREATE INDEX chunks_sha ON chunks (text_sha);
 CREATE TABLE segments (id INTEGER PRIMARY KEY, texts INTEGER NOT NULL);
 CREATE TABLE postings (
   term TEXT NOT NULL, segment INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (term, segment)) WITHOUT ROWID;
-CREATE TABLE edges (file_id INTEGER PRIMARY KEY, targets BLOB NOT NULL);
+CREATE TABLE edges (file_id INTEGER PRIMARY KEY, targets BLOB NOT NULL, imported BLOB NOT NULL);
+CREATE TABLE history (head TEXT NOT NULL);
+CREATE TABLE changed_files (id INTEGER PRIMARY KEY, path TEXT NOT NULL, length REAL NOT NULL);
+CREATE TABLE change_terms (term TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 """
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .tokenise import index_text, is_lone_cjk, query_terms, split_identifier
 
 _ASCII_WORD = re.compile(r"[A-Za-z0-9_]+")
+_BLANKS = {code: " " for code in range(128) if not _ASCII_WORD.fullmatch(chr(code))}
 _NOT_ASCII_RUN = re.compile(r"[^\x00-\x7f]+")
 
 
@@ -46,7 +47,9 @@ class QueryTerm:
 def count_terms(text: str) -> dict[str, int]:
     """Return how often each term stands in a text."""
     counts: dict[str, int] = {}
-    for word, count in Counter(_ASCII_WORD.findall(text)).items():
+    # For most texts, which are ASCII alone, blanks in place of all else take less than half the time of a search.
+    words = text.translate(_BLANKS).split() if text.isascii() else _ASCII_WORD.findall(text)
+    for word, count in Counter(words).items():
         for term in split_identifier(word):
             counts[term] = counts.get(term, 0) + count
     if not text.isascii():

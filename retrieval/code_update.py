@@ -6,15 +6,16 @@ import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
+from .code_changes import Changes, files_to_resolve
 from .code_file import CodeFile
 from .code_store import read_meta, write_meta
 from .code_writes import (
     drop_stale_texts,
-    files_to_resolve,
     insert_texts,
     live_texts,
     names_of,
@@ -35,11 +36,9 @@ _DOUBT_NS = 2_000_000_000
 # Texts that are stored together. The first are few, so that a search has something soon.
 _FIRST_BATCH = 64
 _LARGEST_BATCH = 2048
-_ENTRANCES = ("__init__.py", "mod.rs", "lib.rs", "index.ts", "index.js", "index.tsx", "index.mjs")
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFile:
+class KnownFile(NamedTuple):
     """A file as the index has it."""
 
     sha256: str
@@ -75,18 +74,11 @@ def read_known(db: sqlite3.Connection) -> dict[str, KnownFile]:
     return {row[0]: KnownFile(*row[1:]) for row in rows}
 
 
-@dataclass(slots=True)
-class _Changes:
-    """What has to be resolved anew: see code_writes.files_to_resolve. `everything`: all files."""
-
-    changed: set[str] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
-    paths: set[str] = field(default_factory=set)
-    everything: bool = False
-
-
 class IndexUpdate:
     """One pass over the files that may have changed, by the one process that may write.
+
+    Args:
+        known: the files of the index as it is now.
 
     Attributes:
         updated, removed: files whose content was indexed anew, and files that are gone.
@@ -96,6 +88,7 @@ class IndexUpdate:
         self,
         workspace: Path,
         db: sqlite3.Connection,
+        known: Mapping[str, KnownFile],
         listing: Listing,
         pool: ParsePool,
         on_indexed: OnIndexed | None,
@@ -108,7 +101,7 @@ class IndexUpdate:
         self._pool = pool
         self._on_indexed = on_indexed or (lambda done, total: None)
         self._stop = stop
-        self._known = read_known(db)
+        self._known = known
         there = {stat.path for stat in listing.files}
         self._gone = [path for path in self._known if path not in there]
         doubtful = [stat for stat in listing.files if is_doubtful(self._known.get(stat.path), stat)]
@@ -117,7 +110,7 @@ class IndexUpdate:
         self._asked: list[tuple[str, str]] = []
         self._asked_keys: set[tuple[str, str]] = set()
         self._read: list[_Read] = []
-        self._changes = _Changes(everything=not self._known or not read_meta(db, "resolved"))
+        self._changes = Changes(everything=not self._known or not read_meta(db, "resolved"))
 
     def run(self) -> None:
         """Store what changed, batch by batch, then forget what is gone and resolve what has to be."""
@@ -187,10 +180,9 @@ class IndexUpdate:
         changes.changed.add(path)
         if changes.everything:
             return
-        old, new = (names_of(self._db, [each] if each is not None else []) for each in (before, after))
-        is_new = (before is None) != (after is None)
-        changes.names |= (old | new) if is_new else (old ^ new)
-        if is_new or PurePosixPath(path).name in _ENTRANCES:
+        for each in names_of(self._db, before) ^ names_of(self._db, after):
+            changes.names[each].add(path)
+        if (before is None) != (after is None):
             changes.paths.add(path)
 
     def _finish(self) -> None:
@@ -199,14 +191,11 @@ class IndexUpdate:
         with transaction(db, "IMMEDIATE"):
             for path in self._gone:
                 self._note_change(path, self._known[path].text_id, None)
-                db.execute("DELETE FROM edges WHERE file_id = (SELECT id FROM files WHERE path = ?)", (path,))
                 db.execute("DELETE FROM files WHERE path = ?", (path,))
             self.removed = len(self._gone)
             changes = self._changes
             if changes.changed or changes.everything:
-                everything = changes.everything or len(changes.changed) >= len(self._doubtful) > 1000
-                due = None if everything else files_to_resolve(db, changes.changed, changes.names, changes.paths)
-                write_edges(db, due)
+                write_edges(db, files_to_resolve(db, changes))
                 live = live_texts(db)
                 drop_stale_texts(db, live)
                 stored = {row[0] for row in db.execute("SELECT id FROM texts")}

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
 
 from .code_file import CodeFile, unpack_imports, unpack_uses
-from .code_terms import count_terms, whole_term
+from .code_terms import count_terms
 from .files import FileStat
 from .parse import Import
-from .postings import texts_with
-from .resolve import Definers, Edges, FileUses, Resolver, pack_targets
+from .resolve import Definers, Edges, FileUses, Resolver, pack_ids, pack_targets
 
 # Of stale texts as many as of others are kept, and some: another branch may bring them back.
 _KEPT_STALE = 200
-# Above these shares and numbers it costs less to resolve all files than to find out which.
-_ALL_ABOVE = 0.3
-_MOST_NAMES = 2000
+# Of so many files all names are held at a time, to ask for their definitions alone.
+_FEW_FILES = 500
 
 
 def insert_texts(db: sqlite3.Connection, batch: Sequence[tuple[tuple[str, str], CodeFile]]) -> list[int]:
@@ -74,61 +71,43 @@ def drop_stale_texts(db: sqlite3.Connection, live: set[int]) -> None:
         db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(each,) for each in stale])
 
 
-def names_of(db: sqlite3.Connection, text_ids: Iterable[int]) -> set[str]:
-    """Return the names that these texts define for others."""
-    found: set[str] = set()
-    for text_id in text_ids:
-        rows = db.execute("SELECT DISTINCT name FROM symbols WHERE text_id = ? AND kind <> 'local'", (text_id,))
-        found.update(row[0] for row in rows)
-    return found
-
-
-def files_to_resolve(db: sqlite3.Connection, changed: set[str], names: set[str], paths: set[str]) -> set[int] | None:
-    """Return the ids of the files whose edges may be other ones now; None = all of them.
-
-    Args:
-        changed: paths whose text is new.
-        names: names that came, went, or are now defined in other places.
-        paths: paths that came or went, or that pass on what others define.
-    """
-    count = int(db.execute("SELECT count(*) FROM files WHERE text_id IS NOT NULL").fetchone()[0])
-    terms = {whole_term(name) for name in names} | {term for path in paths for term in _path_terms(path)}
-    if len(changed) > count * _ALL_ABOVE or len(terms) > _MOST_NAMES or "" in terms:
-        return None
-    texts = texts_with(db, sorted(terms))
-    rows = db.execute("SELECT id, path, text_id FROM files WHERE text_id IS NOT NULL")
-    return {row[0] for row in rows if row[1] in changed or row[2] in texts}
-
-
-def _path_terms(path: str) -> Iterator[str]:
-    """Yield the terms one of which stands in every import that may mean the path."""
-    pure = PurePosixPath(path)
-    yield whole_term(pure.name.split(".")[0]) or ""
-    if pure.parent.name:
-        yield whole_term(pure.parent.name.split(".")[0].replace("-", "_")) or ""
+def names_of(db: sqlite3.Connection, text_id: int | None) -> set[tuple[str, str]]:
+    """Return the names that a text defines for others, each with the text's language; None = no text."""
+    rows = db.execute(
+        """SELECT DISTINCT name, lang FROM symbols JOIN texts ON texts.id = text_id
+           WHERE text_id = ? AND kind <> 'local'""",
+        (text_id,),
+    )
+    return set(rows.fetchall())
 
 
 def write_edges(db: sqlite3.Connection, file_ids: set[int] | None) -> None:
-    """Resolve these files, or all, and store what leads from each to others."""
+    """Resolve these files, or all, and store what leads from each to others; forget it of files that are gone."""
     if file_ids is None:
         db.execute("DELETE FROM edges")
     else:
         db.executemany("DELETE FROM edges WHERE file_id = ?", [(each,) for each in file_ids])
-    rows = [(uses.file_id, pack_targets(edges.weights())) for uses, edges in resolve_files(db, file_ids)]
-    db.executemany("INSERT INTO edges VALUES (?, ?)", [row for row in rows if row[1]])
+        db.execute("DELETE FROM edges WHERE file_id NOT IN (SELECT id FROM files WHERE text_id IS NOT NULL)")
+    rows = [
+        (uses.file_id, pack_targets(edges.weights()), pack_ids(edges.imported))
+        for uses, edges in resolve_files(db, file_ids)
+    ]
+    db.executemany("INSERT INTO edges VALUES (?, ?, ?)", [row for row in rows if row[1]])
 
 
 def resolve_files(db: sqlite3.Connection, file_ids: set[int] | None) -> Iterator[tuple[FileUses, Edges]]:
     """Yield files, or all, with what leads from each to others."""
     ids = dict(db.execute("SELECT path, id FROM files WHERE text_id IS NOT NULL"))
-    names = None if file_ids is None else {name for each in _uses_of(db, file_ids) for name in each.codes}
+    few = file_ids is not None and len(file_ids) <= _FEW_FILES
+    users: Iterable[FileUses] = list(_uses_of(db, file_ids)) if few else _uses_of(db, file_ids)
+    names = {name for each in users for name in each.codes} if few else None
 
     def imports_of(file_id: int) -> tuple[str, Sequence[Import]]:
         found = next(_uses_of(db, {file_id}))
         return found.language, found.imports
 
     resolver = Resolver(ids, imports_of, _definers(db, names))
-    for each in _uses_of(db, file_ids):
+    for each in users:
         yield each, resolver.resolve(each)
 
 

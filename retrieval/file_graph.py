@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import insort
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +27,8 @@ class FileGraph:
 
     outgoing: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
     incoming: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    _ids: Sequence[int] = ()
+    _stored: dict[int, bytes] = field(default_factory=dict)
 
     def spread(self, start: Mapping[int, float]) -> dict[int, float]:
         """Return how near each file is to the weighted start files along the edges, both ways; the sum is at most 1.
@@ -44,17 +48,46 @@ class FileGraph:
         return {at: sum(weight for _, weight in sources) for at, sources in self.incoming.items()}
 
 
-def read_graph(db: sqlite3.Connection, ids: Sequence[int]) -> FileGraph:
-    """Return the graph of all edges between the files of a table, which has these ids."""
+def read_graph(db: sqlite3.Connection, ids: Sequence[int], before: FileGraph | None = None) -> FileGraph:
+    """Return the graph of all edges between the files of a table, which has these ids.
+
+    Args:
+        before: the graph of an earlier state; where it had the same files, only what changed is read anew.
+    """
     places = {file_id: at for at, file_id in enumerate(ids)}
-    stored = dict(db.execute("SELECT file_id, targets FROM edges").fetchall())
-    graph = FileGraph()
+    stored: dict[int, bytes] = dict(db.execute("SELECT file_id, targets FROM edges").fetchall())
+    if before is not None and before._ids == ids:
+        return _patched(before, stored, places)
+    graph = FileGraph(_ids=ids, _stored=stored)
+    incoming: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for at, file_id in enumerate(ids):
-        if not (data := stored.get(file_id)):
-            continue
-        targets = sorted((places[target], weight) for target, weight in unpack_targets(data) if target in places)
-        if targets:
+        if targets := _targets(stored.get(file_id), places):
             graph.outgoing[at] = targets
-        for target, weight in targets:
-            graph.incoming.setdefault(target, []).append((at, weight))
+            for target, weight in targets:
+                incoming[target].append((at, weight))
+    graph.incoming = dict(incoming)
+    return graph
+
+
+def _targets(data: bytes | None, places: Mapping[int, int]) -> list[tuple[int, float]]:
+    if not data:
+        return []
+    return sorted([(places[target], weight) for target, weight in unpack_targets(data) if target in places])
+
+
+def _patched(before: FileGraph, stored: dict[int, bytes], places: Mapping[int, int]) -> FileGraph:
+    """Return the graph with other edges; the one before stays as it is, for who still reads it."""
+    graph = FileGraph(dict(before.outgoing), dict(before.incoming), before._ids, stored)
+    for file_id in [each for each in places if stored.get(each) != before._stored.get(each)]:
+        at = places[file_id]
+        old, new = graph.outgoing.pop(at, []), _targets(stored.get(file_id), places)
+        if new:
+            graph.outgoing[at] = new
+        weights = dict(new)
+        for target in {target for target, _ in (*old, *new)}:
+            sources = [each for each in graph.incoming.pop(target, ()) if each[0] != at]
+            if target in weights:
+                insort(sources, (at, weights[target]))
+            if sources:
+                graph.incoming[target] = sources
     return graph

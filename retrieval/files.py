@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..configs.project_files import read_project_file
 from ..core.errors import UsageError
@@ -48,8 +48,7 @@ _PACKED_KINDS = frozenset({".js", ".mjs", ".cjs", ".ts", ".css", ".json", ".html
 _GIT_TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class FileStat:
+class FileStat(NamedTuple):
     """A candidate file: workspace-relative posix path, size in bytes, modification time in ns."""
 
     path: str
@@ -94,6 +93,8 @@ class Denials:
 
     def denied_by(self, path: str) -> str:
         """Return the name of the denial file that names this workspace-relative posix path; "" = allowed."""
+        if not self._specs:
+            return ""
         # pathspec would let a later line take in a file of a folder that is taken out; git does not.
         above = [path[: at + 1] for at, char in enumerate(path) if char == "/"]
         return next((name for name, spec in self._specs if any(map(spec.match_file, (*above, path)))), "")
@@ -148,10 +149,11 @@ def list_files(workspace: Path, max_file_bytes: int = MAX_FILE_BYTES, max_files:
     those nearest to the root are kept.
     """
     denials = Denials(workspace)
+    folders = _Folders()
     files: list[FileStat] = []
     skipped: dict[str, Skipped] = {}
     for path in find_paths(workspace):
-        found = _judge(workspace, path, denials, max_file_bytes)
+        found = _skip_by_name(path, folders) or _judge(workspace, path, denials, max_file_bytes)
         if isinstance(found, FileStat):
             files.append(found)
         elif found is not None:
@@ -169,12 +171,10 @@ def _path_of(file: FileStat) -> str:
 
 def _judge(workspace: Path, path: str, denials: Denials, max_file_bytes: int) -> FileStat | Skipped | None:
     """Return the file's stat, why it is skipped, or None when it is gone."""
-    if reason := _skip_by_name(path):
-        return reason
     if name := denials.denied_by(path):
         return Skipped(path, f"denied by {name}")
     try:
-        info = os.lstat(workspace / path)
+        info = os.lstat(os.path.join(workspace, path))  # a Path for each file takes most of the time
     except FileNotFoundError:
         return None
     except OSError as err:
@@ -192,18 +192,32 @@ def _judge(workspace: Path, path: str, denials: Denials, max_file_bytes: int) ->
     return FileStat(path, info.st_size, info.st_mtime_ns)
 
 
-def _skip_by_name(path: str) -> Skipped | None:
+class _Folders(dict[str, Skipped | None]):
+    """Why the files of a folder are skipped, each folder judged once; None = they are not."""
+
+    def __missing__(self, folder: str) -> Skipped | None:
+        self[folder] = found = _skip_folder(folder)
+        return found
+
+
+def _skip_folder(folder: str) -> Skipped | None:
+    parts = folder.split("/")
+    for depth, part in enumerate(parts, start=1):
+        if part in _VENDORED or part in _MACHINE:
+            return Skipped("/".join(parts[:depth]) + "/", "a vendored or generated folder")
+    return None
+
+
+def _skip_by_name(path: str, folders: _Folders) -> Skipped | None:
     try:
         path.encode()
     except UnicodeEncodeError:
         return Skipped(path.encode("utf-8", "backslashreplace").decode(), "its name is not UTF-8")
     if not path.isprintable():
         return Skipped(ascii(path)[1:-1], "its name holds control characters")
-    parts = PurePosixPath(path).parts
-    for depth, part in enumerate(parts[:-1], start=1):
-        if part in _VENDORED or part in _MACHINE:
-            return Skipped("/".join(parts[:depth]) + "/", "a vendored or generated folder")
-    name = parts[-1]
+    folder, _, name = path.rstrip("/").rpartition("/")
+    if reason := folders[folder]:
+        return reason
     if name in _LOCK_FILES:
         return Skipped(path, "a lock file")
     if _GENERATED_NAME.search(name):

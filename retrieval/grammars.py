@@ -29,6 +29,7 @@ _QUERIES_OF = {
 _GRAMMAR_OF = {"vue": "typescript", "svelte": "typescript"}
 
 
+@cache
 def extractor_id() -> str:
     """Return a digest of everything that decides what is extracted: version and queries."""
     digest = hashlib.sha256(str(EXTRACTOR_VERSION).encode())

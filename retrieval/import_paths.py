@@ -42,6 +42,7 @@ _GENERIC_SUFFIXES = {
     "vim": (".vim",),
     "zig": (".zig",),
 }
+_ABSOLUTE = frozenset({"go", "java", "kotlin", "scala"})
 _BARE_PATH = re.compile(r"[A-Za-z_][\w]*(?:(?:\.|::|/)\w+)+|[\w./-]+\.\w+")
 
 
@@ -58,6 +59,8 @@ class PathTable:
         self._by_name: dict[str, list[str]] = {}
         self._by_folder: dict[str, list[str]] = {}
         self._ending: dict[str, list[str]] = {}
+        self._known_imports: dict[tuple[str, str, str], list[str]] = {}
+        self._was_near = False
         for path in self.paths:
             folder, _, name = path.rpartition("/")
             self._by_name.setdefault(name, []).append(path)
@@ -69,7 +72,19 @@ class PathTable:
     def __contains__(self, path: str) -> bool:
         return path in self._known
 
-    def ending(self, tail: str, near: str) -> list[str]:
+    def imported(self, language: str, text: str, path: str) -> list[str]:
+        """Return what `find_imported` returns, from memory where an equal import in another file meant the same."""
+        key = (language, text, "" if _is_absolute(language, text) else path.rpartition("/")[0])
+        found = self._known_imports.get(key)
+        if found is None:
+            self._was_near = False
+            found = list(dict.fromkeys(_FINDERS.get(language, _generic)(text, path, self, language)))
+            # What was chosen for being near to one file is no answer for another, not even of the same folder.
+            if not self._was_near and language != "rust":
+                self._known_imports[key] = found
+        return found
+
+    def ending(self, tail: str, near: str) -> Sequence[str]:
         """Return the paths that are `tail` or end in it at a "/", those nearest to the path `near`; at most five."""
         found = self._ending.get(tail)
         if found is None:
@@ -77,7 +92,7 @@ class PathTable:
             named = self._by_name.get(wanted.rpartition("/")[2], ())
             found = [path for path in named if path == wanted or path.endswith(f"/{wanted}")]
             self._ending[tail] = found
-        return _nearest(found, near)
+        return self._nearest(found, near)
 
     def folder_ending(self, tail: str, near: str) -> str:
         """Return the folder that is `tail` or ends in it, the nearest to the path `near`; "" = none."""
@@ -87,17 +102,21 @@ class PathTable:
             for folder in self._folders.get(tail.rpartition("/")[2], ())
             if folder == tail or folder.endswith(f"/{tail}")
         ]
-        return _nearest(found, near)[0] if found else ""
+        return self._nearest(found, near)[0] if found else ""
 
     def inside(self, folder: str) -> Sequence[str]:
         """Return the paths that lie in a folder itself."""
         return self._by_folder.get(folder, ())
 
+    def _nearest(self, paths: Sequence[str], near: str) -> Sequence[str]:
+        if len(paths) < 2:
+            return paths
+        self._was_near = True
+        return _nearest(paths, near)
+
 
 def _nearest(paths: Sequence[str], near: str) -> list[str]:
     """Return the paths that share the most leading folders with `near`, at most five, in order."""
-    if len(paths) < 2:
-        return list(paths)
     shared = [len(posixpath.commonprefix([path.split("/"), near.split("/")])) for path in paths]
     top = max(shared)
     return [path for path, count in zip(paths, shared, strict=True) if count == top][:_MOST]
@@ -110,9 +129,12 @@ def find_imported(language: str, text: str, path: str, table: PathTable) -> list
         text: the statement on one line.
         path: the file that it stands in.
     """
-    find = _FINDERS.get(language, _generic)
-    found = dict.fromkeys(find(text, path, table, language))
-    return [each for each in found if each != path]
+    return [each for each in table.imported(language, text, path) if each != path]
+
+
+def _is_absolute(language: str, text: str) -> bool:
+    """Tell whether an import means the same in every folder, but for what is nearer of several."""
+    return language in _ABSOLUTE or (language == "python" and not text.startswith("from ."))
 
 
 def _python(text: str, path: str, table: PathTable, _language: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -60,28 +61,31 @@ class WordMatches:
     weights: list[float] = field(default_factory=list)
 
 
-def read_file_table(db: sqlite3.Connection) -> FileTable:
+def read_file_table(db: sqlite3.Connection, before: FileTable | None = None) -> FileTable:
+    """Return all files. `before`: an earlier table, whose paths are kept when they are the same."""
     rows = db.execute(
-        """SELECT files.id, path, text_id, words, definition_length, body_length, lang <> ''
+        """SELECT files.id, path, text_id, definition_length, body_length, lang <> ''
            FROM files JOIN texts ON texts.id = files.text_id ORDER BY path"""
     ).fetchall()
+    ids = [row[0] for row in rows]
+    in_path: Sequence[float]
+    if before is not None and before.ids == ids:
+        in_paths, in_path = before.in_paths, [each[0] for each in before.lengths]
+    else:
+        in_paths, in_path = _read_path_terms(db)
     of_text: dict[int, list[int]] = {}
-    in_paths: dict[str, list[int]] = {}
     lengths: list[Counts] = []
-    for at, (_, _, text_id, words, definitions, body, _) in enumerate(rows):
+    for at, (_, _, text_id, definitions, body, _) in enumerate(rows):
         of_text.setdefault(text_id, []).append(at)
-        terms = words.split()
-        for term in terms:
-            in_paths.setdefault(term, []).append(at)
-        lengths.append((len(terms), definitions, body))
-    is_code = [bool(row[6]) for row in rows]
+        lengths.append((in_path[at], definitions, body))
+    is_code = [bool(row[5]) for row in rows]
     of_kind = {
         kind: _averages([each for each, it in zip(lengths, is_code, strict=True) if it == kind])
         for kind in (True, False)
     }
     averages = [of_kind[kind] for kind in is_code]
     return FileTable(
-        [row[0] for row in rows],
+        ids,
         [row[1] for row in rows],
         [row[2] for row in rows],
         lengths,
@@ -89,6 +93,19 @@ def read_file_table(db: sqlite3.Connection) -> FileTable:
         in_paths,
         averages,
     )
+
+
+def _read_path_terms(db: sqlite3.Connection) -> tuple[dict[str, list[int]], list[int]]:
+    """Return the files whose path holds a term, and how many terms the path of each file holds."""
+    in_paths: dict[str, list[int]] = defaultdict(list)
+    counts: list[int] = []
+    rows = db.execute("SELECT words FROM files JOIN texts ON texts.id = files.text_id ORDER BY path")
+    for at, (words,) in enumerate(rows):
+        terms = words.split()
+        for term in terms:
+            in_paths[term].append(at)
+        counts.append(len(terms))
+    return dict(in_paths), counts
 
 
 def _averages(lengths: Sequence[Counts]) -> tuple[float, float, float]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .import_paths import PathTable, find_imported
@@ -17,6 +18,7 @@ from .parse import REFERENCE_KINDS, Import
 MOST_DEFINERS = 5
 _KIND_WEIGHT = {"base": 2.0, "call": 1.0, "type": 1.0, "use": 0.5}
 _WEIGHTS = tuple(_KIND_WEIGHT[kind] for kind in REFERENCE_KINDS)
+_ROOTS = tuple(map(math.sqrt, _WEIGHTS))
 _IMPORT_WEIGHT = 1.0
 # Not what it seems to be as often as not.
 _GUESSED = 0.5
@@ -28,7 +30,6 @@ _FAMILIES = (
     {"elixir", "erlang", "gleam"},
 )
 _FAMILY = {language: sorted(family)[0] for family in _FAMILIES for language in family}
-# These say again what others define.
 _ENTRANCES = frozenset({"__init__.py", "mod.rs", "lib.rs"} | {f"index.{end}" for end in ("ts", "js", "tsx", "mjs")})
 
 
@@ -37,40 +38,52 @@ class _Places:
     """Where one name is defined in one family of languages: file ids by path, and by folder."""
 
     by_path: dict[str, int] = field(default_factory=dict)
-    by_folder: dict[str, list[int]] = field(default_factory=dict)
+    by_folder: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def meant(self, folder: str, within: set[str]) -> tuple[Sequence[int], float]:
+        """Return which of the files are meant by one that lies in a folder, and how sure that is; (), 0.0 = none."""
+        by_path = self.by_path
+        if len(by_path) == 1:  # most names: that one, in whatever way it is found
+            return list(by_path.values()), 1.0
+        imported = within & by_path.keys() if len(within) < len(by_path) else [p for p in by_path if p in within]
+        if imported:
+            return [by_path[each] for each in sorted(imported)[:MOST_DEFINERS]], 1.0
+        if beside := self.by_folder.get(folder):
+            return beside[:MOST_DEFINERS], 1.0
+        return (list(by_path.values()), _GUESSED) if len(by_path) <= MOST_DEFINERS else ((), 0.0)
 
 
 class Definers:
     """The files that define names."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str], _Places] = {}
+        self._families: dict[str, dict[str, _Places]] = defaultdict(lambda: defaultdict(_Places))
 
     def add(self, name: str, file_id: int, path: str, language: str) -> None:
         """Take in one file; files come in the order of their paths."""
-        places = self._places.setdefault((name, _FAMILY.get(language, language)), _Places())
+        places = self._families[family_of(language)][name]
         places.by_path[path] = file_id
-        places.by_folder.setdefault(path.rpartition("/")[0], []).append(file_id)
+        places.by_folder[path.rpartition("/")[0]].append(file_id)
 
-    def meant(self, name: str, family: str, path: str, within: set[str]) -> tuple[Sequence[int], float]:
-        """Return the ids of the files in which a name is defined that stands in `path`, and how sure that is.
+    def all_meant(
+        self, names: Iterable[str], language: str, path: str, within: set[str]
+    ) -> Iterator[tuple[str, Sequence[int], float]]:
+        """Yield names that stand in `path` with the ids of the files that define them, and how sure that is.
 
-        ((), 0.0) = the file defines it itself, nobody does, or too many do.
+        Left out are those that the file defines itself, that nobody defines, or too many.
 
         Args:
+            names: each once.
             within: paths that the file imports.
         """
-        places = self._places.get((name, family))
-        if places is None or path in places.by_path:
-            return (), 0.0
-        if imported := within & places.by_path.keys():
-            return [places.by_path[each] for each in sorted(imported)[:MOST_DEFINERS]], 1.0
-        if beside := places.by_folder.get(path.rpartition("/")[0]):
-            return beside[:MOST_DEFINERS], 1.0
-        count = len(places.by_path)
-        if count > MOST_DEFINERS:
-            return (), 0.0
-        return list(places.by_path.values()), 1.0 if count == 1 else _GUESSED
+        defined = self._families.get(family_of(language), {})
+        folder = path.rpartition("/")[0]
+        for name in names:
+            if (places := defined.get(name)) is None or path in places.by_path:
+                continue
+            found, certainty = places.meant(folder, within)
+            if found:
+                yield name, found, certainty
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +106,13 @@ class Edges:
         imported: the files that are imported.
     """
 
-    names: dict[int, dict[str, float]] = field(default_factory=dict)
+    names: dict[int, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     imported: set[int] = field(default_factory=set)
 
     def weights(self) -> dict[int, float]:
         """Return one weight for each file that is used, by id."""
-        found = {target: sum(names[name] for name in sorted(names)) for target, names in self.names.items()}
+        # The exact sum does not depend on the order.
+        found = {target: math.fsum(names.values()) for target, names in self.names.items()}
         for target in self.imported:
             found[target] = found.get(target, 0.0) + _IMPORT_WEIGHT
         return found
@@ -133,13 +147,12 @@ class Resolver:
         within = set(direct)
         for path in direct:
             within.update(self._through(path))
-        family = _FAMILY.get(uses.language, uses.language)
-        for name in sorted(uses.codes):
-            meant, certainty = self._definers.meant(name, family, uses.path, within)
-            if meant:
-                weight = certainty * _use_weight(uses.codes[name]) / math.sqrt(len(meant))
-                for each in meant:
-                    edges.names.setdefault(each, {})[name] = weight
+        for name, meant, certainty in self._definers.all_meant(uses.codes, uses.language, uses.path, within):
+            weight = certainty * _use_weight(uses.codes[name])
+            if len(meant) > 1:
+                weight /= math.sqrt(len(meant))
+            for each in meant:
+                edges.names[each][name] = weight
         return edges
 
     def _imported(self, language: str, imports: Sequence[Import], path: str) -> list[str]:
@@ -150,7 +163,7 @@ class Resolver:
 
     def _through(self, path: str) -> tuple[str, ...]:
         """Return the files that an imported file says again, when it is of the kind that does."""
-        if path.rpartition("/")[2] not in _ENTRANCES:
+        if not is_entrance(path):
             return ()
         if path not in self._passed_on:
             language, imports = self._imports_of(self._ids[path])
@@ -158,9 +171,26 @@ class Resolver:
         return self._passed_on[path]
 
 
+def family_of(language: str) -> str:
+    """Return the name of the languages whose files use each other's definitions."""
+    return _FAMILY.get(language, language)
+
+
+def languages_of(family: str) -> list[str]:
+    """Return the languages of a family."""
+    return [family, *(each for each, of in _FAMILY.items() if of == family and each != family)]
+
+
+def is_entrance(path: str) -> bool:
+    """Tell whether a file says again, by its name, what the files that it imports define."""
+    return path.rpartition("/")[2] in _ENTRANCES
+
+
 def _use_weight(codes: Sequence[int]) -> float:
     """Return the weight of a name's uses in one file; the tenth use of a name says little more than the third."""
-    return math.sqrt(sum(_WEIGHTS[code % len(_WEIGHTS)] for code in codes))
+    if len(codes) == 1:
+        return _ROOTS[codes[0] % len(_WEIGHTS)]
+    return math.sqrt(sum([_WEIGHTS[code % len(_WEIGHTS)] for code in codes]))
 
 
 def pack_targets(weights: Mapping[int, float]) -> bytes:
@@ -175,3 +205,14 @@ def unpack_targets(data: bytes) -> Iterable[tuple[int, float]]:
     ids.frombytes(data[:half])
     weights.frombytes(data[half:])
     return zip(ids, weights, strict=True)
+
+
+def pack_ids(ids: Iterable[int]) -> bytes:
+    """Pack file ids in their order."""
+    return array("I", sorted(ids)).tobytes()
+
+
+def unpack_ids(data: bytes) -> Iterable[int]:
+    ids = array("I")
+    ids.frombytes(data)
+    return ids

@@ -51,6 +51,11 @@ def read_version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
+def data_version(db: sqlite3.Connection) -> int:
+    """Return a number that is another one when another connection has changed the file since it was asked last."""
+    return int(db.execute("PRAGMA data_version").fetchone()[0])
+
+
 def use_wal(db: sqlite3.Connection) -> None:
     """Switch to write-ahead logging once. The switch ignores the busy timeout, so a loser of the race tries again."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S

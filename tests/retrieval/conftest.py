@@ -212,13 +212,17 @@ class OfficeFiles:
             parts[f"xl/worksheets/s{at}.xml"] = f"<worksheet {_S}><sheetData>{sheets[name]}</sheetData></worksheet>"
         return zipped(parts)
 
-    def pdf(self, pages: Sequence[str | None], outline: Sequence[tuple[str, int]] = ()) -> bytes:
+    def pdf(
+        self, pages: Sequence[str | None], outline: Sequence[tuple[str, int]] = (), *, vertical: bool = False
+    ) -> bytes:
         """Return a PDF; a page is its text, "" for a blank one, None for one with a drawing and no text.
 
         Args:
             outline: titles with the page that they lead to, 1-indexed.
+            vertical: whether its lines are columns, the first one at the right.
         """
-        font = "/Type/Font/Subtype/Type0/BaseFont/HeiseiMin-W3/Encoding/UniJIS-UTF16-H/DescendantFonts[4 0 R]"
+        coding = "UCS2-V" if vertical else "UTF16-H"
+        font = f"/Type/Font/Subtype/Type0/BaseFont/HeiseiMin-W3/Encoding/UniJIS-{coding}/DescendantFonts[4 0 R]"
         inner = (
             "/Type/Font/Subtype/CIDFontType0/BaseFont/HeiseiMin-W3/DW 1000/CIDSystemInfo<</Registry(Adobe)"
             "/Ordering(Japan1)/Supplement 6>>/FontDescriptor<</Type/FontDescriptor/FontName/HeiseiMin-W3/Flags 4"
@@ -227,7 +231,7 @@ class OfficeFiles:
         objects = ["", "", f"<<{font}>>", f"<<{inner}>>"]
         kids = []
         for page in pages:
-            drawn = "q 100 0 0 100 50 50 cm 0 0 1 1 re f Q" if page is None else self._page(page)
+            drawn = "q 100 0 0 100 50 50 cm 0 0 1 1 re f Q" if page is None else self._page(page, vertical)
             objects.append(f"<</Length {len(drawn)}>>\nstream\n{drawn}\nendstream")
             about = "/Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>"
             objects.append(f"<<{about}/Contents {len(objects)} 0 R>>")
@@ -245,7 +249,11 @@ class OfficeFiles:
                 objects.append(f"<</Title <{coded}>{place}>>")
         return self._assembled(objects)
 
-    def _page(self, text: str) -> str:
+    def _page(self, text: str, vertical: bool) -> str:
+        if vertical:
+            columns = [line.encode("utf-16-be").hex() for line in text.split("\n")]
+            drawn = [f"1 0 0 1 {500 - 30 * at} 700 Tm <{each}> Tj" for at, each in enumerate(columns)]
+            return f"BT /F1 12 Tf {' '.join(drawn)} ET"
         lines = " ".join(f"<{line.encode('utf-16-be').hex()}> Tj T*" for line in text.split("\n"))
         return f"BT /F1 12 Tf 72 720 Td 16 TL {lines} ET" if text else ""
 
