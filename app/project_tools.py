@@ -43,24 +43,32 @@ def project_tools(context: AppContext, workspace: Path) -> Mapping[str, ToolSpec
 
 
 def _trusted(context: AppContext, workspace: Path) -> Iterator[Code]:
+    """Yield the code of the files that are trusted together with all that they import from beside them."""
     folder = workspace / FOLDER
-
-    def read(name: str) -> str | None:
-        path = folder / name
-        try:
-            content = read_project_file(path)
-            return content.decode("utf-8-sig") if context.trust.covers(path, content) else None
-        except (OSError, UnicodeDecodeError):
-            return None  # nobody can have trusted it
-
     for path in sorted(folder.glob("*.py")) if folder.is_dir() else ():
-        if (text := read(path.name)) is not None:
-            files = imported_texts(path.name, text, read)
-            parts = [
-                Part(module_name(name), name.endswith("__init__.py"), f"{FOLDER}/{name}", folder / name, one)
-                for name, one in sorted(files.items())
-            ]
+        untrusted: list[str] = []
+
+        def read(name: str, untrusted: list[str] = untrusted) -> str | None:
+            try:
+                content = read_project_file(folder / name)
+                if context.trust.covers(folder / name, content):
+                    return content.decode("utf-8-sig")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except (OSError, UnicodeDecodeError):
+                pass  # nobody can have trusted it
+            untrusted.append(name)
+            return None
+
+        text = read(path.name)
+        files = imported_texts(path.name, text, read) if text is not None else {}
+        if text is not None and not untrusted:
+            parts = (_part(folder, name, one) for name, one in sorted(files.items()))
             yield Code(f"{FOLDER}/{path.name}", path=path, text=text, parts=tuple(parts))
+
+
+def _part(folder: Path, name: str, text: str) -> Part:
+    return Part(module_name(name), name.endswith("__init__.py"), f"{FOLDER}/{name}", folder / name, text)
 
 
 def _names(code: Code) -> list[str]:

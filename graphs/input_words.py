@@ -63,6 +63,6 @@ def _refuse(spec: GraphSpec, word: str, options: Mapping[str, str], own_options:
     forms = [f"--[no-]{o[2:]}" if spec.inputs[name].type == "bool" else f"{o}=VALUE" for o, name in options.items()]
     hint = near(option, [*options, *(f"--no-{o[2:]}" for o in options), *own_options])
     raise UsageError(
-        f"`flow run {spec.name}` does not know {word!r}{hint}.",
-        hint=f"Its inputs: {' '.join(forms) or 'none'}. See: flow run {spec.name} --help",
+        f"`flow run {spec.to_run}` does not know {word!r}{hint}.",
+        hint=f"Its inputs: {' '.join(forms) or 'none'}. See: flow run {spec.to_run} --help",
     )

@@ -49,7 +49,7 @@ def _value(spec: GraphSpec, name: str, declared: InputSpec, given: Mapping[str, 
     value = given.get(name, declared.default if declared.has_default else None)
     if value is None or (isinstance(value, str) and not value.strip() and declared.required):
         if declared.required:
-            how = f'flow run {spec.name} "..."' if declared.positional else f"-i {name}=..."
+            how = f'flow run {spec.to_run} "..."' if declared.positional else f"-i {name}=..."
             raise UsageError(f"{spec.name} needs the input {name!r}.", hint=f"Give it like: {how}")
         return None
     if declared.schema is not None and (model := key_model(spec, declared)) is not None:

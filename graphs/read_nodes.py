@@ -201,12 +201,15 @@ def _read_retrieve(fields: Fields) -> dict[str, Any]:
         fields.wrong(
             "filter", "a list of path globs or names of collections, or an expression in {{ }} that gives one"
         )
+    index, required = fields.one_of("index", NODE_KEYS["index"].options, ""), fields.flag("required")
+    if required and index == "code":
+        fields.reading.fault(fields.place("required"), "'required' goes with 'index: docs'; code is always indexed")
     return {
-        "index": fields.one_of("index", NODE_KEYS["index"].options, ""),
+        "index": index,
         "query": fields.word("query", "a text that is not empty"),
         "k": fields.count("k") or _HITS,
         "filter": wanted if isinstance(wanted, (str, list)) else [],
-        "required": fields.flag("required"),
+        "required": required,
     }
 
 

@@ -340,6 +340,11 @@ class GraphSpec:
     filters: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def to_run(self) -> str:
+        """What a command line names it by: a graph in Python by its file."""
+        return f"{self.source.path}:{self.code.rpartition(':')[2]}" if self.code else self.name
+
+    @property
     def entries(self) -> list[str]:
         """The nodes that START leads to; [] in a graph that has none (validation refuses it)."""
         return route_targets(self.routes[START]) if START in self.routes else []

@@ -51,8 +51,8 @@ def test_people_see_the_route_the_sizes_and_the_limits(flow: Any, repo: Path) ->
 
 def test_commands_that_are_detected_are_told_with_those_that_are_set(flow: Any, repo: Path) -> None:
     (repo / "Makefile").write_text("test:\n\ttrue\nlint:\n\ttrue\n")
-    told = flow("run", "plan-and-code", "x", "--dry-run", "-c", "check=true", cwd=repo).out
-    assert "Verify:  make test (detected, and asked for once)" in told and "Check:   true\n" in told
+    told = flow("run", "plan-and-code", "x", "--dry-run", "-c", "check=make lint", cwd=repo).out
+    assert "Verify:  make test (detected, and asked for once)" in told and "Check:   make lint\n" in told
 
 
 @pytest.mark.parametrize(

@@ -270,11 +270,14 @@ def test_a_graph_node_that_nobody_could_see_before_is_refused(place: Place) -> N
 
 
 def test_a_changed_file_is_not_gone_on_with(place: Place) -> None:
-    place.write("graph = chain(ask)\n")
+    helper = place.file.with_name("helpers.py")
+    helper.write_text("WORD = 'one'\n")
+    place.write("from helpers import WORD\ngraph = chain(ask)\n")
     place.run(word="x")
-    place.write("graph = chain(ask)  # changed\n")
-    with pytest.raises(GraphInvalid, match=r"The graph 'g\.py:graph' says something else than when run"):
+    helper.write_text("WORD = 'two'\n")
+    with pytest.raises(GraphInvalid, match=r"The graph 'g\.py:graph' says something else than when run") as changed:
         place.resume("7")
+    assert "file 'helpers.py': \"WORD = 'one'\" -> \"WORD = 'two'\"" in changed.value.message
 
 
 @pytest.mark.parametrize(

@@ -76,3 +76,18 @@ def test_call_that_needs_a_yes_is_denied_where_nobody_can_be_asked(flow: Flow, w
 def test_call_changes_a_file_where_the_mode_allows_it(flow: Flow, workspace: Path) -> None:
     ended = flow("-c", "mode=auto", "tools", "call", "write_file", "path=a.txt", "content=x")
     assert (ended.code, (workspace / "a.txt").read_text()) == (0, "x")
+
+
+def test_a_tool_of_the_project_imports_trusted_files_beside_it(flow: Flow, workspace: Path) -> None:
+    folder = workspace / ".flow" / "tools"
+    folder.mkdir(parents=True)
+    (folder / "words.py").write_text(
+        "from flowloom import tool\nfrom shared import count\n\n"
+        '@tool\ndef count_words(text: str) -> str:\n    """Count words."""\n    return str(count(text))\n'
+    )
+    (folder / "shared.py").write_text("def count(text): return len(text.split())\n")
+    flow("trust", ".flow/tools/words.py")
+    assert flow("tools", "call", "count_words", "text=a b c").out.strip() == "3"
+    (folder / "shared.py").write_text("def count(text): return 0\n")
+    assert "count_words" not in flow("tools", "list").out
+    assert flow("tools", "call", "count_words", "text=a b c").code == 2

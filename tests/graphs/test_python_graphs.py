@@ -221,6 +221,18 @@ def test_a_changed_code_is_another_graph(place: Place) -> None:
     assert fingerprint(first.spec, first.library) != fingerprint(second.spec, second.library)
 
 
+def test_a_command_line_names_it_by_its_file(place: Place) -> None:
+    (place.folder / "flows").mkdir()
+    place.write("flows/g.py", f"{HEAD}graph = built()")
+    assert place.find("flows/g.py:graph").spec.to_run == "flows/g.py:graph"
+
+
+def test_a_name_that_is_not_there_is_told_with_the_graphs_that_are(place: Place) -> None:
+    place.write("g.py", f"{HEAD}graph = built()\nother = built().compile()")
+    with pytest.raises(GraphInvalid, match=r"no 'grap' in it \(did you mean 'graph'\?\); its graphs: graph, other"):
+        place.find("g.py:grap")
+
+
 def test_files_that_it_imports_are_a_part_of_it(place: Place) -> None:
     place.write("helpers.py", "from deeper import COUNT")
     place.write("deeper.py", "COUNT = 7")
