@@ -69,7 +69,8 @@ async def preflight(
     asking = _Asking(info, details.name, window, keep_alive, patience or Patience(), api_key)
     found = told_capabilities(info, details, window)
     began = time.monotonic()
-    if found.tools is None:
+    # llama-server tells what its template could do, also where it was started without --jinja and refuses tools.
+    if found.tools is None or (found.tools and info.kind == "llama.cpp"):
         answer, tools = await asking.with_tool()
         found = replace(found, tools=tools)
     else:

@@ -22,8 +22,8 @@ CallForm = Literal["native", "text", "prompt", "none"]
 """How a model calls a tool: as the server's own tool call; written in its text; as JSON that its prompt asks for,
 since the other ways failed or it takes no tools; not at all."""
 
-_MOST_TOKENS = 1024
-"""Room for the thoughts of a model that has some first."""
+_MOST_TOKENS = {True: 1024, False: 256, None: 512}
+"""Of a reply, by whether the model thinks first."""
 _TOOL = ToolDef(
     "read_file",
     "Returns the text of a file.",
@@ -58,28 +58,31 @@ async def try_model(
     Raises:
         FlowError: the server does not work any more.
     """
-    calls = await _call_form(found.tools is not False, chat, tell)
+    most = _MOST_TOKENS[found.thinking]
+    calls = await _call_form(found.tools is not False, most, chat, tell)
     tell("asking for JSON of a schema")
-    held = await _holds_schema(chat(False))
+    held = await _holds_schema(chat(False), most)
     return replace(found, calls=calls, holds_schema=held, tools=found.tools and calls != "prompt")
 
 
-async def _call_form(takes_tools: bool, chat: Callable[[bool], ChatModel], tell: Callable[[str], None]) -> CallForm:
+async def _call_form(
+    takes_tools: bool, most: int, chat: Callable[[bool], ChatModel], tell: Callable[[str], None]
+) -> CallForm:
     if takes_tools:
         tell("asking for a tool call")
-        if form := await _called(chat(False)):
+        if form := await _called(chat(False), most):
             return form
     tell("asking for a tool call as JSON")
-    return "prompt" if await _called(chat(True)) else "none"
+    return "prompt" if await _called(chat(True), most) else "none"
 
 
-async def _called(model: ChatModel) -> CallForm | None:
+async def _called(model: ChatModel, most: int) -> CallForm | None:
     """Return how the model made the one call that it was told to make; None = it did not, or broke it."""
     request = ModelRequest(
         (Message("system", "You work with tools."), Message("user", _ASK_TOOL)),
         CallKey("models-test", 1, 0),
         (_TOOL,),
-        max_tokens=_MOST_TOKENS,
+        max_tokens=most,
     )
     try:
         reply = await model.complete(request, _unseen)
@@ -91,12 +94,12 @@ async def _called(model: ChatModel) -> CallForm | None:
     return "native" if reply.calls else "text"
 
 
-async def _holds_schema(model: ChatModel) -> bool:
+async def _holds_schema(model: ChatModel, most: int) -> bool:
     text = (
         f"Name the capital of Japan with its population. Answer with JSON of this schema alone: {schema_text(_City)}"
     )
     request = ModelRequest(
-        (Message("user", text),), CallKey("models-test", 1, 1), (), format_schema(_City), max_tokens=_MOST_TOKENS
+        (Message("user", text),), CallKey("models-test", 1, 1), (), format_schema(_City), max_tokens=most
     )
     try:
         read_structured((await model.complete(request, _unseen)).text, _City)

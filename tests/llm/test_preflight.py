@@ -85,6 +85,15 @@ async def test_known_capabilities_need_no_tool_in_the_request(serve_openai: Serv
     assert "takes no tools" in found.notices()[0]
 
 
+async def test_llama_server_is_not_believed_to_take_tools_as_it_was_started(serve_openai: ServeOpenAI) -> None:
+    refusal = Fault("http", status=500, text="tools param requires --jinja flag")
+    server = serve_openai(
+        [], caps={"supports_tools": True}, preflight=lambda r: refusal if r.body.get("tools") else Reply("Hi")
+    )
+    found = await look(server)
+    assert found.tools is False and "--jinja" in found.notices()[0]
+
+
 async def test_busy_server_is_asked_again_within_the_patience(serve: Serve) -> None:
     server = serve([], preflight=Fault("http-503"))
     with pytest.raises(ModelUnavailable, match="HTTP 503"):
