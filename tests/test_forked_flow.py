@@ -56,7 +56,7 @@ def outcome(flow: Any, folder: Path, url: str, *, fresh: bool) -> dict[str, str]
     repo.mkdir(parents=True)
     (folder / "looks.yaml").write_text(GRAPH, "utf-8")
     subprocess.run(["git", "init", "-q"], cwd=repo, check=True)
-    seen = {}
+    seen: dict[str, str] = {}
     for code, words in COMMANDS:
         done = flow(*words, cwd=repo, url=url, stdin="", fresh=fresh)
         assert done.code == code, done.err

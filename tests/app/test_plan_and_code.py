@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,50 +17,56 @@ def first_user_message(request: ChatRequest) -> str:
     return next(str(message["content"]) for message in request.messages if message["role"] == "user")
 
 
-def test_a_red_repository_is_green_after_two_steps_a_review_round_trip_and_a_repair(
-    flow: Any, shop: Any, repo: Path, answers: Answers
-) -> None:
-    with OllamaServer(answers) as server:
-        done = shop.run(server, "-o", "json")
-    assert done.code == 0, done.err
-    assert shop.is_green()
-    assert server.refused == []
-    output = json.loads(done.out)["output"]
+class Whole(NamedTuple):
+    """A run in mode auto that ended well, looked at by several tests."""
+
+    shop: Any
+    server: OllamaServer
+    done: Any
+
+
+@pytest.fixture(scope="module")
+def done_once() -> list[Whole]:
+    return []
+
+
+@pytest.fixture
+def whole(shop: Any, answers: Answers, done_once: list[Whole]) -> Whole:
+    if not done_once:
+        with OllamaServer(answers) as server:
+            done = shop.run(server, "-o", "json")
+        assert done.code == 0, done.err
+        done_once.append(Whole(shop, server, done))
+    return done_once[0]
+
+
+def test_a_red_repository_is_green_after_two_steps_a_review_round_trip_and_a_repair(whole: Whole) -> None:
+    assert whole.shop.is_green()
+    assert whole.server.refused == []
+    output = json.loads(whole.done.out)["output"]
     assert [change["step"] for change in output["changes"]] == ["total", "label", ""]
     assert output["verdict"]["verdict"] == "approve"
 
 
-def test_a_sub_agents_own_messages_never_stand_in_its_parents_requests(
-    flow: Any, shop: Any, repo: Path, answers: Answers, script: Any
-) -> None:
-    with OllamaServer(answers) as server:
-        assert shop.run(server).code == 0
-    parents = [r for r in server.requests if script.SUB_AGENT not in first_user_message(r)]
-    sub_agents = [r for r in server.requests if script.SUB_AGENT in first_user_message(r)]
+def test_a_sub_agents_own_messages_never_stand_in_its_parents_requests(whole: Whole, script: Any) -> None:
+    parents = [r for r in whole.server.requests if script.SUB_AGENT not in first_user_message(r)]
+    sub_agents = [r for r in whole.server.requests if script.SUB_AGENT in first_user_message(r)]
     assert len(sub_agents) == 2
     report = [r for r in parents if "SECRET-REPORT" in json.dumps(r.body)]
     assert report
     assert all("test_shop.py" not in str(m) for r in report for m in r.messages if m["role"] == "tool")
 
 
-def test_planner_and_coder_requests_carry_a_map_and_a_code_hit(
-    flow: Any, shop: Any, repo: Path, answers: Answers, script: Any
-) -> None:
-    with OllamaServer(answers) as server:
-        shop.run(server)
+def test_planner_and_coder_requests_carry_a_map_and_a_code_hit(whole: Whole, script: Any) -> None:
     for role in (script.PLANNER, script.CODER):
-        first = next(first_user_message(r) for r in server.requests if role in first_user_message(r))
+        first = next(first_user_message(r) for r in whole.server.requests if role in first_user_message(r))
         assert "<repo_map>" in first and "shop/cart.py" in first.split("<repo_map>")[1].split("</repo_map>")[0]
         assert "def total(prices)" in first.split("<code>")[1].split("</code>")[0]
 
 
-def test_every_request_of_a_run_has_the_same_window_and_the_same_front(
-    flow: Any, shop: Any, repo: Path, answers: Answers
-) -> None:
-    with OllamaServer(answers) as server:
-        shop.run(server)
-    assert {r.body["options"]["num_ctx"] for r in server.requests} == {32768}
-    assert len({json.dumps(r.messages[0]) for r in server.requests}) == 1
+def test_every_request_of_a_run_has_the_same_window_and_the_same_front(whole: Whole) -> None:
+    assert {r.body["options"]["num_ctx"] for r in whole.server.requests} == {32768}
+    assert len({json.dumps(r.messages[0]) for r in whole.server.requests}) == 1
 
 
 def test_the_same_start_twice_sends_byte_identical_first_requests(

@@ -30,6 +30,14 @@ def note(word):
     with open(os.environ["CHAOS_LOG"], "a") as file:
         file.write(word + "\\n")
     return word
+
+def late(word):  # of t-a the first try fails
+    with open(os.environ["CHAOS_LOG"]) as file:
+        tries = file.read().split().count(word)
+    note(word)
+    if word == "t-a" and not tries:
+        raise ValueError("the first try fails")
+    return word
 """
 GRAPH = """\
 flow: 1
@@ -41,13 +49,16 @@ nodes:
   items:
     {type: python, each: "['a', 'b', 'c', 'd', 'e']", parallel: 3, call: "note.py:note", with: {word: "i-{{ item }}"},
       output: {to: all}}
+  tried:
+    {type: python, each: "['a', 'b', 'c']", parallel: 3, call: "note.py:late", with: {word: "t-{{ item }}"},
+      retry: {max_attempts: 3, backoff: 1ms}, output: {to: all}}
   nested:
     {type: graph, graph: pair, each: "['p', 'q', 'r']", parallel: 2, with: {word: "{{ item }}"}, output: {to: all}}
   left: {type: python, call: "note.py:note", with: {word: left}, output: {to: left}}
   right: {type: graph, graph: pair, with: {word: right}, output: {to: right}}
   last: {type: python, call: "note.py:note", with: {word: last}, output: {to: all}}
 edges:
-  - [START, first, items, nested, [left, right], last, END]
+  - [START, first, items, tried, nested, [left, right], last, END]
 ---
 flow: 1
 name: pair
@@ -61,7 +72,8 @@ nodes:
       output: {to: got}}
 edges: [[START, one, two, END]]
 """
-LABELS = ("i-a", "i-b", "i-c", "i-d", "i-e", "p-1", "p-2", "q-1", "q-2", "r-1", "r-2", "right-1", "right-2")
+ITEMS = ("i-a", "i-b", "i-c", "i-d", "i-e", "t-a", "t-a", "t-b", "t-c")
+LABELS = (*ITEMS, "p-1", "p-2", "q-1", "q-2", "r-1", "r-2", "right-1", "right-2")
 WORDS = Counter(("first", "left", "last", *LABELS))
 AT_ONCE = 3
 """Visits of nodes without a graph of their own that may be under way at the same time."""
