@@ -96,7 +96,7 @@ bench-edits: $(VENV)/.dev
 	$(if $(BENCH_SEED),--seed $(BENCH_SEED)) $(if $(BENCH_AIDER),--aider-python "$(BENCH_AIDER)")
 
 # Which files a commit concerns, on public repositories, and what the index costs. BENCH_CLONES is a folder of bare clones
-# (flask.git, aider.git, tokio.git; sqlalchemy.git, core.git of vuejs, prometheus.git, kafka.git). An hour or two.
+# (flask.git, aider.git, tokio.git, caddy.git; sqlalchemy.git, core.git of vuejs, prometheus.git, kafka.git). An hour or two.
 BENCH_CLONES ?= build/bench-clones
 bench-code: $(VENV)/.dev
 	$(BIN)/python -m bench.code_search --repos "$(BENCH_CLONES)" --set $(BENCH_SET) \

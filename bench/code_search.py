@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from flowloom.configs.dirs import write_private
+from flowloom.configs.dirs import replace_private
 
 from .code_cases import Case, checked_out, is_source, read_cases
 from .code_rankers import VARIANTS, AiderRanker, OurRankers, PlainBm25
@@ -77,7 +77,7 @@ def measure(
                 rankings = at_work.rank(case.query, due[case.commit])
                 results += [Result(name, case.commit, ranker, _ranks(case, rankings[ranker])) for ranker in rankings]
                 if save is not None:
-                    write_private(save, json.dumps([asdict(result) for result in results]).encode())
+                    replace_private(save, json.dumps([asdict(result) for result in results]).encode())
                 if at % 10 == 0:
                     print(f"  {at} of {len(todo)}", file=sys.stderr)
     return results

@@ -57,8 +57,8 @@ class _Tree:
     imported: Mapping[int, frozenset[int]]
 
 
-def files_to_resolve(db: sqlite3.Connection, changes: Changes) -> set[int] | None:
-    """Return the ids of the files whose edges may be other ones now; None = all of them."""
+def files_to_resolve(db: sqlite3.Connection, changes: Changes, table: PathTable) -> set[int] | None:
+    """Return the ids of the files whose edges may be other ones now; None = all of them. `table`: of all paths."""
     count = int(db.execute("SELECT count(*) FROM files WHERE text_id IS NOT NULL").fetchone()[0])
     if changes.everything or len(changes.changed) > count * _ALL_ABOVE:
         return None
@@ -67,7 +67,7 @@ def files_to_resolve(db: sqlite3.Connection, changes: Changes) -> set[int] | Non
     tree = _read_tree(db)
     due = {tree.ids[path] for path in changes.changed if path in tree.ids}
     entrances = {file_id for path, file_id in tree.ids.items() if is_entrance(path)}
-    importing = _importing_otherwise(db, tree, changes, due & entrances)
+    importing = _importing_otherwise(db, tree, changes, due & entrances, table)
     passing_on = importing & entrances
     due |= importing
     due |= {file_id for file_id, imported in tree.imported.items() if not passing_on.isdisjoint(imported)}
@@ -102,12 +102,13 @@ def _read_tree(db: sqlite3.Connection) -> _Tree:
     )
 
 
-def _importing_otherwise(db: sqlite3.Connection, tree: _Tree, changes: Changes, changed: set[int]) -> set[int]:
+def _importing_otherwise(
+    db: sqlite3.Connection, tree: _Tree, changes: Changes, changed: set[int], table: PathTable
+) -> set[int]:
     """Return the files whose imports mean other files than before; of changed ones `changed` alone are looked at."""
     terms = {term for path in changes.paths for term in _path_terms(path)}
     texts = _with_terms(db, terms) if changes.paths else set()
     there = set(tree.ids.values())
-    table = PathTable(tree.ids)
     found = set()
     for path, file_id in tree.ids.items():
         if (text_id := tree.text_ids.get(file_id)) is None:

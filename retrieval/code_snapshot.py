@@ -13,6 +13,7 @@ from .code_terms import QueryTerm, count_terms, read_query, whole_term
 from .code_writes import resolve_files
 from .file_graph import FileGraph, read_graph
 from .files import split_lines
+from .import_paths import PathTable
 from .lexical import FIELD_WEIGHTS, FileTable, WordMatches, match_words, read_file_table
 from .parse import Import, Symbol, use_kind, use_line
 from .postings import find_forms, read_postings, texts_with
@@ -327,7 +328,7 @@ class CodeSnapshot:
         wanted = {table.ids[places[path]] for path in paths}
         path_of = dict(zip(table.ids, table.paths, strict=True))
         found: dict[tuple[str, str], tuple[str, ...]] = {}
-        for uses, edges in resolve_files(self._db, wanted):
+        for uses, edges in resolve_files(self._db, wanted, PathTable(table.paths)):
             for target, names in edges.names.items():
                 ordered = sorted(names, key=lambda name: (-round(names[name], 6), name))
                 found[(uses.path, path_of[target])] = tuple(ordered)

@@ -20,6 +20,7 @@ from .code_writes import (
     live_texts,
     names_of,
     put_file,
+    read_path_table,
     write_edges,
 )
 from .files import FileStat, Listing, Skipped, read_text
@@ -195,7 +196,8 @@ class IndexUpdate:
             self.removed = len(self._gone)
             changes = self._changes
             if changes.changed or changes.everything:
-                write_edges(db, files_to_resolve(db, changes))
+                table = read_path_table(db)
+                write_edges(db, files_to_resolve(db, changes, table), table)
                 live = live_texts(db)
                 drop_stale_texts(db, live)
                 stored = {row[0] for row in db.execute("SELECT id FROM texts")}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from .code_file import CodeFile, unpack_imports, unpack_uses
 from .code_terms import count_terms
 from .files import FileStat
+from .import_paths import PathTable
 from .parse import Import
 from .resolve import Definers, Edges, FileUses, Resolver, pack_ids, pack_targets
 
@@ -81,7 +82,11 @@ def names_of(db: sqlite3.Connection, text_id: int | None) -> set[tuple[str, str]
     return set(rows.fetchall())
 
 
-def write_edges(db: sqlite3.Connection, file_ids: set[int] | None) -> None:
+def read_path_table(db: sqlite3.Connection) -> PathTable:
+    return PathTable(row[0] for row in db.execute("SELECT path FROM files WHERE text_id IS NOT NULL"))
+
+
+def write_edges(db: sqlite3.Connection, file_ids: set[int] | None, table: PathTable) -> None:
     """Resolve these files, or all, and store what leads from each to others; forget it of files that are gone."""
     if file_ids is None:
         db.execute("DELETE FROM edges")
@@ -90,12 +95,14 @@ def write_edges(db: sqlite3.Connection, file_ids: set[int] | None) -> None:
         db.execute("DELETE FROM edges WHERE file_id NOT IN (SELECT id FROM files WHERE text_id IS NOT NULL)")
     rows = [
         (uses.file_id, pack_targets(edges.weights()), pack_ids(edges.imported))
-        for uses, edges in resolve_files(db, file_ids)
+        for uses, edges in resolve_files(db, file_ids, table)
     ]
     db.executemany("INSERT INTO edges VALUES (?, ?, ?)", [row for row in rows if row[1]])
 
 
-def resolve_files(db: sqlite3.Connection, file_ids: set[int] | None) -> Iterator[tuple[FileUses, Edges]]:
+def resolve_files(
+    db: sqlite3.Connection, file_ids: set[int] | None, table: PathTable
+) -> Iterator[tuple[FileUses, Edges]]:
     """Yield files, or all, with what leads from each to others."""
     ids = dict(db.execute("SELECT path, id FROM files WHERE text_id IS NOT NULL"))
     few = file_ids is not None and len(file_ids) <= _FEW_FILES
@@ -106,7 +113,7 @@ def resolve_files(db: sqlite3.Connection, file_ids: set[int] | None) -> Iterator
         found = next(_uses_of(db, {file_id}))
         return found.language, found.imports
 
-    resolver = Resolver(ids, imports_of, _definers(db, names))
+    resolver = Resolver(ids, table, imports_of, _definers(db, names))
     for each in users:
         yield each, resolver.resolve(each)
 

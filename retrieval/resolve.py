@@ -123,6 +123,7 @@ class Resolver:
 
     Args:
         ids: the file id of each path.
+        table: of the same paths; it remembers what imports meant.
         imports_of: the imports of a file by id, for those that say again what others define.
         definers: all files that define the names that are asked for.
     """
@@ -130,11 +131,12 @@ class Resolver:
     def __init__(
         self,
         ids: Mapping[str, int],
+        table: PathTable,
         imports_of: Callable[[int], tuple[str, Sequence[Import]]],
         definers: Definers,
     ) -> None:
         self._ids = ids
-        self._table = PathTable(ids)
+        self._table = table
         self._imports_of = imports_of
         self._definers = definers
         self._passed_on: dict[str, tuple[str, ...]] = {}

@@ -11,6 +11,7 @@ from flowloom.retrieval.code_changes import Changes, files_to_resolve
 from flowloom.retrieval.code_index import CodeIndex
 from flowloom.retrieval.code_search import rank_files
 from flowloom.retrieval.code_snapshot import CodeSnapshot
+from flowloom.retrieval.code_writes import read_path_table
 
 MakeTree = Callable[[Mapping[str, str | bytes]], Path]
 MakeIndex = Callable[[Path], CodeIndex]
@@ -144,7 +145,7 @@ def test_an_index_that_followed_many_changes_is_the_one_built_from_nothing(
 
 def _due(index: CodeIndex, changes: Changes) -> set[str] | None:
     with sqlite3.connect(index.path) as db:
-        found = files_to_resolve(db, changes)
+        found = files_to_resolve(db, changes, read_path_table(db))
         paths = dict(db.execute("SELECT id, path FROM files").fetchall())
     db.close()
     return None if found is None else {paths[each] for each in found}
