@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from ..core.ports import ChatModel, Embedder, EventSink, PromptCounts, Retriever
 from ..core.tool import MemoryRules
 from ..core.tool_names import ToolNames
 from ..llm.tokens import EstimatingCounter
-from ..nodes.deps import AgentLimits, CompactNow, FallBack, NoCounts, NodeDeps, Toolbox
+from ..nodes.deps import AgentLimits, CompactNow, FallBack, NoCounts, NodeDeps, Toolbox, always_connected
 from ..nodes.sub_agent import SubAgents
 from ..retrieval.by_source import BySource
 from ..retrieval.code_retriever import FIRST_WAIT_S, CodeRetriever
@@ -69,6 +69,7 @@ class RunParts:
     fall_back: FallBack
     sandbox: Sandbox
     counts: PromptCounts = field(default_factory=NoCounts)
+    connected: Callable[[], Awaitable[None]] = always_connected
 
 
 def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> NodeDeps:
@@ -104,6 +105,7 @@ def node_deps(context: AppContext, parts: RunParts, retriever: Retriever) -> Nod
         ends=VisitEnds(parts.store, row.id),
         checkouts=NodeCheckouts(context, parts),
         counts=parts.counts,
+        connected=parts.connected,
     )
     spawner.attach(deps)
     return deps

@@ -27,7 +27,7 @@ from .compose import RunParts, background_jobs, git_facts, index_wait_s, node_de
 from .context import Answerer, AppContext, Surface
 from .engine import Engine, engine_beside
 from .mentions import MentionParts, attach_mentions, attaches
-from .model_pool import ModelPool, falling_back
+from .model_pool import ModelPool, connecting, falling_back
 from .resume import Held
 from .secrets import masked_answer, state_mask
 from .sink import StoreSink
@@ -127,6 +127,7 @@ async def drive(
         falling_back(pool, store, row.id, sink),
         sandbox,
         pool,
+        connecting(pool, context.settings.models, store, row.id, sink),
     )
     deps = node_deps(context, parts, retriever)
     flow = flow_of(loaded.spec, loaded.library, deps, facts)
@@ -141,8 +142,8 @@ async def drive(
 
 def _tell_start(sink: StoreSink, row: RunRow, loaded: Loaded, pool: ModelPool, *, resumed: bool) -> None:
     nodes: dict[str, str] = {node.name: node.type for node in loaded.spec.nodes.values()}
-    sink.emit("", RunStarted(row.graph, row.input, pool.names["main"], resumed, pool.names, nodes))
-    for event in (*((Noticed(pool.note),) if pool.note else ()), *pool.told()):
+    sink.emit("", RunStarted(row.graph, row.input, pool.names.get("main", ""), resumed, pool.names, nodes))
+    for event in pool.news():
         sink.emit("", event)
 
 

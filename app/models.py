@@ -22,7 +22,7 @@ from ..llm.roles import RoleGrammar
 from ..llm.server_info import ModelDetails, ServerInfo
 from ..llm.servers import TITLES
 from .fallbacks import Places, wanted_places
-from .model_pool import Chat, Made, ModelPool, Recorded
+from .model_pool import Chat, Made, ModelPool, Recorded, Served
 from .servers import api_key, check_allowed, choose_allowed, find_server, patience, preset_of, while_busy
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ async def connect(
     preflight: Preflight | None = None,
     recorded: Recorded | None = None,
     replaced: Mapping[str, str] | None = None,
+    late: bool = False,
 ) -> ModelPool:
     """Return the models of a run, after the server and every model were found to be there.
 
@@ -61,6 +62,7 @@ async def connect(
         preflight: None = no model is asked for anything.
         recorded: of the cassette that answers in place of a model; None = none does.
         replaced: models that took over from exact tags earlier in the run; None = none did.
+        late: nothing is looked for before `ModelPool.connect`.
 
     Raises:
         ModelUnavailable: no server, or a model is missing or does not work, and none takes over.
@@ -75,24 +77,31 @@ async def connect(
     if settings.embed.backend not in ("none", "auto"):  # auto may come to none; what it takes is checked there
         check_allowed(settings, settings.embed.model)
     notify = preflight.notify if preflight is not None else lambda text: None
-    info = await while_busy(partial(find_server, settings), settings.server, notify)
-    choose, note = _choice(settings, info, any_family=tag_calls)
-    if recorded is not None:
-        replaced = {tag: recorded.places.get(tag, info.models[0]) for tag in tags}
-    places = Places(choose, wanted_places(settings.models, tags, replaced or {}))
-    maker = _Maker(settings, info, recorder, recorded, None if recorded else preflight, places)
-    # A run that looks at no model has no record to add to.
-    looks = preflight is not None and settings.models.preflight and recorded is None
-    keep = partial(preflight.records.keep, info) if preflight is not None and looks else None
-    pool = ModelPool(places, maker.make, profiles, note, recorded, keep)
-    maker.in_background = pool.in_background
+
+    async def find() -> Served:
+        info = await while_busy(partial(find_server, settings), settings.server, notify)
+        choose, note = _choice(settings, info, any_family=tag_calls)
+        taken = replaced or {}
+        if recorded is not None:
+            taken = {tag: recorded.places.get(tag, info.models[0]) for tag in tags}
+        places = Places(choose, wanted_places(settings.models, tags, taken))
+        looks = preflight if recorded is None else None
+        maker = _Maker(settings, info, recorder, recorded, looks, places, pool.in_background)
+        # A run that looks at no model has no record to add to.
+        keep = partial(looks.records.keep, info) if looks is not None and settings.models.preflight else None
+        return Served(places, maker.make, note, keep, None if recorder is None else recorder.record_places)
+
+    wanted = {
+        "models": {role: settings.models.for_role(role) for role in ROLES},
+        "replaced_tags": dict(replaced or {}),
+    }
+    pool = ModelPool(find, profiles, recorded, lambda ready: while_busy(ready, settings.server, notify), wanted)
     try:
-        await while_busy(pool.make_ready, settings.server, notify)
+        if not late:
+            await pool.connect()
     except BaseException:
         await pool.aclose()
         raise
-    if recorder is not None:
-        recorder.record_places(places.all())
     return pool
 
 
@@ -129,7 +138,7 @@ class _Maker:
     recorded: Recorded | None
     preflight: Preflight | None
     places: Places
-    in_background: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = field(init=False)
+    in_background: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
     loading: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def make(self, names: Sequence[str]) -> list[Made]:

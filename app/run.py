@@ -19,7 +19,7 @@ from ..core.texts import shortened
 from ..graphs.find import Loaded
 from ..graphs.input_words import read_words
 from ..graphs.inputs import positional_input, read_inputs
-from ..graphs.named_models import named_models
+from ..graphs.named_models import asks_models, named_models
 from ..nodes.title import text_title
 from ..retrieval.files import require_rules
 from ..runs.changes import require_git
@@ -284,9 +284,14 @@ async def _connect(
 
         recorder = recorder_to(Path(path), workspace, secrets)
     recorded = replaying.recorded if replaying else None
-    replaced = options.get("replaced_tags")
     return await connect(
-        settings, exact_tags(loaded), recorder, preflight=preflight, recorded=recorded, replaced=replaced
+        settings,
+        exact_tags(loaded),
+        recorder,
+        preflight=preflight,
+        recorded=recorded,
+        replaced=options.get("replaced_tags"),
+        late=recorded is None and not any(asks_models(spec) for spec in (loaded.spec, *loaded.library.values())),
     )
 
 

@@ -158,7 +158,8 @@ class ProgressView:
             case "run_start":
                 again = " (resumed)" if data["resumed"] else ""
                 models = models_text(data.get("models") or {"main": data["model"]})
-                return f"Run {record.run_id}: {data['graph']}, model {models}{again}"
+                asked = f", model {models}" if models else ""
+                return f"Run {record.run_id}: {data['graph']}{asked}{again}"
             case "node_start":
                 return "" if self._line is not None else f"{name}: {data['kind']} begins"
             case "node_end":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from typing_extensions import TypedDict
@@ -21,13 +21,18 @@ OVERWRITE = "__overwrite__"
 Values = dict[str, Any]
 Reducer = Callable[[Any, Any], Any]
 
-_MERGED = ("visits", "forgiven", "cursor", "out", "diverted", "errors", "histories")
+_MERGED = ("visits", "forgiven", "out", "diverted", "errors", "histories")
 """Channels of the engine that hold one value by node."""
 
 
 def merge(old: Values | None, new: Values) -> Values:
     """Return both maps as one; the newer value of a key wins."""
     return {**(old or {}), **new}
+
+
+def standing(old: Values | None, new: Values) -> Values:
+    """Return both maps as one, as `merge` does, but for the keys whose newest value is None."""
+    return {key: value for key, value in merge(old, new).items() if value is not None}
 
 
 def append(old: list[Any] | None, new: list[Any]) -> list[Any]:
@@ -79,8 +84,9 @@ def schema_of(spec: GraphSpec) -> Any:
     visits: visits by node, the last one's number; with branches also how often each join was looked at.
     forgiven: of these, how many do not count against a limit: since a person answered, or as they are tried again.
     cursor: by node an `each` under way {items, at}; `todo` in it lists those of items at once that are tried again,
-        [[place, try]]; `again` is the number of the next try. By path {again} of an item. None when it is done. By
-        join when it was passed last, and to what.
+        [[place, try]]; `again` is the number of the next try. By path of an item at once that may be tried again:
+        {again}, or {wrote} once it has ended, which `gather` writes. By join when it was passed last, and to what.
+        None takes out what is done.
     out: last value of each node whose edges look at it. diverted: nodes that failed into their `on_error`.
     errors: by a node that an `on_error` leads to, the error that led there; None once that node has ended.
     histories: conversations of nodes that continue them. failed: {message, exit} of a fail node.
@@ -101,6 +107,7 @@ def schema_of(spec: GraphSpec) -> Any:
 
 _OWN: Mapping[str, Reducer | None] = {
     **dict.fromkeys(_MERGED, merge),
+    "cursor": standing,
     "failed": first,
     "ended": None,
     "under_way": moved,
@@ -153,6 +160,15 @@ def applied(reducers: Mapping[str, Reducer], channels: Mapping[str, Any], update
         else:
             new[name] = reducer(channels.get(name), value)
     return new
+
+
+def together(spec: GraphSpec, updates: Iterable[Mapping[str, Any]]) -> Values:
+    """Return several updates as the one that writes what they would one after the other."""
+    reducers = reducers_of(spec)
+    whole: Values = {}
+    for update in updates:
+        whole = applied(reducers, whole, update)
+    return whole
 
 
 def _reducer(key: StateKey) -> Reducer | None:

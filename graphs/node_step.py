@@ -15,7 +15,7 @@ from ..nodes.call import NodeCall, NodeResult, NodeType
 from ..nodes.deps import NodeDeps
 from ..nodes.steps import human_value
 from .at_once import AtOnce, pause, require_wanted
-from .channels import STATE_PREFIX, replaced, state_values, written
+from .channels import STATE_PREFIX, replaced, state_values, together, written
 from .error_handlers import ERROR, error_of, seen, taken_out
 from .expressions import as_text, evaluate, render
 from .facts import Facts
@@ -115,7 +115,10 @@ class NodeStep:
         def complete(written: Update, came: Came) -> Update:
             # The other items do not see a mark, and the last one must not hide it.
             update = {key: value for key, value in written.items() if key != "diverted" or came == "diverted"}
-            return {**update, "cursor": {turn.path: {"again": turn.attempt + 1}}} if came == "again" else update
+            if self._node.retry is None:
+                return update
+            # An item before it in the list may end in a later superstep, so `gather` writes for all of them.
+            return {"cursor": {turn.path: {"again": turn.attempt + 1} if came == "again" else {"wrote": update}}}
 
         if (kept := self._deps.ends.find(turn.label)) is not None:
             return kept
@@ -132,9 +135,11 @@ class NodeStep:
         name, cursors = self._node.name, state["cursor"]
         items = cursors[name]["items"]
         paths = [_path(name, state, each) for each in item_names(items)]
-        todo = [[place, mark["again"]] for place, path in enumerate(paths) if (mark := cursors.get(path))]
+        marks = {path: cursors[path] for path in paths if path in cursors}
+        todo = [[place, marks[path]["again"]] for place, path in enumerate(paths) if "again" in marks.get(path, ())]
         if not todo:
-            return self._routed(state, {"cursor": {name: None}})
+            whole = together(self._spec, (mark["wrote"] for mark in marks.values()))
+            return self._routed(state, {**whole, "cursor": {name: None, **dict.fromkeys(marks)}})
         done = {paths[place]: None for place, _ in todo}
         counted = self._counted(state, state["visits"][name] + 1, is_again=True)
         return {**counted, "cursor": {**done, name: {"items": items, "todo": todo}}}

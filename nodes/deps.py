@@ -102,6 +102,10 @@ async def no_other_model(wanted: str, err: ModelNotUsable, window: int) -> None:
     raise err
 
 
+async def always_connected() -> None:
+    """Return at once: the models can be asked."""
+
+
 class NoCounts:
     """Nothing is known of how the models count (core.ports.PromptCounts)."""
 
@@ -163,6 +167,8 @@ class NodeDeps:
     checkouts: gives visits a checkout of their own; None = there are none, or this is one already.
     counts: how the models count prompts.
     ends: keeps what visits came to.
+    connected: returns once the models can be asked, which code does first; agents have no need, since a graph with
+        agents connects before it begins.
     """
 
     model: Callable[[str], ChatModel]
@@ -182,3 +188,4 @@ class NodeDeps:
     checkouts: Checkouts | None = None
     counts: PromptCounts = field(default_factory=NoCounts)
     ends: VisitEnds = field(default_factory=NoEnds)
+    connected: Callable[[], Awaitable[None]] = always_connected

@@ -6,13 +6,13 @@ graphs/python_visit.py and nodes/python_call.py open it around a node's code; no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -32,14 +32,9 @@ from ..core.messages import CallKey, Message, ModelReply, ModelRequest, ToolDef
 from ..llm.read_reply import Calls, Reading, Retry, Text, read_reply
 from ..llm.roles import check_roles
 from ..llm.structured import format_schema, json_kind, read_structured, schema_text
-from .ask_model import AskModel, told_again, unusable
+from .ask_model import MAX_FAULTS, MAX_REPAIRS, AskModel, told_again, unusable
 from .deps import NodeDeps
 from .window import fitted_cap, prompt_tokens, require_room
-
-MAX_FAULTS = 2
-"""Unusable replies in a row that are asked again, as of agents."""
-MAX_REPAIRS = 1
-"""The same of replies that a schema binds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +178,7 @@ class VisitModels:
     ) -> tuple[ModelReply, Reading]:
         """Return one reply, of the model that works for the role now."""
         deps = self._deps
+        await deps.connected()
         while True:
             model = deps.model(asked.wanted)
             request = ModelRequest(
@@ -253,6 +249,17 @@ def models_for(label: str, deps: NodeDeps, attempt: int = 1, namespace: str = ""
         models.close()
     if models.stopped_by is not None:
         raise models.stopped_by
+
+
+def step_name(name: str, said: Mapping[str, Any]) -> str:
+    """Return a node of LangGraph with its step and, of several that Send made in one step, its number: "ask[2]#3".
+
+    Args:
+        said: LangGraph's metadata of it.
+    """
+    path = said.get("langgraph_path") or ("", "")
+    item = f"[{path[1]}]" if path[0] == "__pregel_push" else ""
+    return f"{name}{item}#{said.get('langgraph_step', 1)}"
 
 
 def _read(request: ModelRequest, reply: ModelReply) -> Reading:

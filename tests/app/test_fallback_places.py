@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flowloom.app.fallbacks import Places, wanted_places
-from flowloom.app.model_pool import Made, ModelPool
+from flowloom.app.model_pool import Made, ModelPool, Served
 from flowloom.configs.model_settings import ModelSettings
 from flowloom.core.errors import ModelNotUsable, ModelUnavailable
 
@@ -59,8 +59,11 @@ def _details(name: str) -> Any:
 
 
 async def pool_of(made: Maker, found: Places) -> ModelPool:
-    pool = ModelPool(found, made.make, SimpleNamespace())  # type: ignore[arg-type]  # no tool is named here
-    await pool.make_ready()
+    async def find() -> Served:
+        return Served(found, made.make)
+
+    pool = ModelPool(find, SimpleNamespace())  # type: ignore[arg-type]  # no tool is named here
+    await pool.connect()
     return pool
 
 

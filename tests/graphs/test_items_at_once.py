@@ -135,9 +135,72 @@ async def test_failing_item_goes_to_the_on_error_node_once_all_have_run(engine: 
 async def test_failed_items_are_tried_again_without_the_others(engine: Any) -> None:
     line = "echo $0 >> log; if [ $0 = 2 ] && [ $(grep -c 2 log) -lt 3 ]; then exit 1; fi; echo $0"
     ended = await engine.run(items(line, ", retry: {max_attempts: 3, backoff: 1ms}"), items=[1, 2, 3])
-    assert ended.output["out"] == [1, 3, 2]
+    assert ended.output["out"] == [1, 2, 3]
     assert sorted(engine.log) == ["1", "2", "2", "2", "3"]
     assert [label for label in engine.started if label.startswith("a[2]")] == ["a[2]#1", "a[2]#2", "a[2]#3"]
+
+
+FAILS_FIRST = "touch log; if [ $0 -le 2 ] && ! grep -q $0 log; then printf $0 >> log; exit 1; fi; echo $0"
+TRIED_TWICE = ", retry: {max_attempts: 2, backoff: 1ms}"
+
+
+@pytest.mark.parametrize(
+    ("key", "results", "out"),
+    [
+        ("{type: list, reduce: append}", "1 2 3", [1, 2, 3]),
+        ("{type: list, reduce: union, key: id}", '{"id":1} {"id":2} {"id":3}', [{"id": 1}, {"id": 2}, {"id": 3}]),
+        ("{type: number, reduce: sum}", "1 2 3", 6),
+    ],
+)
+async def test_results_of_items_tried_again_stand_in_the_order_of_the_items(
+    engine: Any, key: str, results: str, out: object
+) -> None:
+    for name, result in zip("123", results.split(), strict=True):
+        (engine.folder / name).write_text(result)
+    text = items(FAILS_FIRST.replace("echo $0", "cat $0"), TRIED_TWICE)
+    ended = await engine.run(text.replace("{type: list, reduce: append}", key), items=[1, 2, 3])
+    assert ended.output["out"] == out
+
+
+async def test_edge_sees_the_last_item_also_where_an_earlier_one_was_tried_again(engine: Any) -> None:
+    text = items(FAILS_FIRST, TRIED_TWICE).replace(
+        "edges: [[START, a, on, END]",
+        "edges: [[START, a], {from: a, when: output == 4 and state.out | length == 4, to: on, else: err}, [on, END]",
+    )
+    assert (await engine.run(text, items=[1, 2, 3, 4])).output["way"] == "on"
+
+
+async def test_results_stand_in_the_order_of_the_items_after_a_fault_between_the_tries(engine: Any) -> None:
+    line = "echo $0 >> log; if [ $0 = 2 ]; then cat ready; else echo $0; fi"
+    with pytest.raises(RunFailed):
+        await engine.run(items(line, TRIED_TWICE), items=[1, 2, 3])
+    (engine.folder / "ready").write_text("2")
+    ended = await engine.go_on()
+    assert ended.output["out"] == [1, 2, 3]
+    assert sorted(engine.log) == ["1", "2", "2", "2", "3"]
+
+
+async def test_results_stand_in_the_order_of_the_items_in_every_visit(engine: Any) -> None:
+    text = items(FAILS_FIRST, f"{TRIED_TWICE}, max_visits: 3, on_limit: err").replace(
+        "edges: [[START, a, on, END]",
+        "edges: [[START, a, on], {from: on, when: state.out | length < 6, to: a, else: END}",
+    )
+    ended = await engine.run(
+        text.replace("type: set, value: {way: on}", "type: shell, run: [rm, log]"), items=[1, 2, 3]
+    )
+    assert ended.output["out"] == [1, 2, 3, 1, 2, 3]
+
+
+async def test_error_that_is_seen_is_that_of_the_last_item_that_failed_whatever_was_tried_again(engine: Any) -> None:
+    line = "echo $0 >> log; if [ $0 != 2 ]; then exit 1; fi; echo $0"
+    more = ", on_error: err, retry: {max_attempts: 2, backoff: 1ms}"
+    text = items(line, more).replace("{way: error}", "{way: '{{ error.item }}'}")
+    assert (await engine.run(text, items=[1, 2, 3, 2])).output == {"out": [2, 2], "way": "3"}
+
+
+async def test_nothing_is_kept_of_items_that_have_ended(engine: Any) -> None:
+    ended = await engine.run(items(FAILS_FIRST, TRIED_TWICE), items=[1, 2, 3])
+    assert ended.state["cursor"] == {}
 
 
 async def test_items_tried_again_do_not_count_against_the_nodes_limit(engine: Any) -> None:
