@@ -132,7 +132,7 @@ def require_documents(context: AppContext, nodes: Iterable[NodeSpec], inputs: Ma
         UsageError: nothing is indexed, or a node's filter has a word that is neither a collection nor a glob.
     """
     for node in nodes:
-        if node.fields.get("required") and node.fields["index"] == "docs":
+        if node.fields.get("required"):
             _require(context, _filter_of(node, inputs))
 
 

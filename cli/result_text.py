@@ -99,6 +99,7 @@ def _is_cited(output: Any) -> bool:
         and isinstance(output.get("answer"), str)
         and isinstance(output.get("enough"), bool)
         and isinstance(output.get("sources"), list)
+        and all(isinstance(each, Mapping) for each in output["sources"])
     )
 
 

@@ -18,6 +18,7 @@ from .detect import JUSTFILES, MAKEFILES, has_section, package_manager, read_sma
 _LINT = ("lint", "lint:check")
 _TYPES = ("typecheck", "type-check", "types", "check-types", "check:types", "tsc", "mypy", "pyright")
 _TARGETS = re.compile(r"^@?([A-Za-z][\w.-]*(?:[ \t]+[A-Za-z][\w.-]*)*)[ \t]*::?(?!=)", re.MULTILINE)
+_RECIPE = re.compile(r"[^\n]*\n(?:[ \t][^\n]*\n|\n)*")
 _CHANGES_FILES = re.compile(r"(?<!\S)--(?:fix|write|apply|unsafe-fixes)\b")
 
 _CONFIGURED: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
@@ -97,8 +98,9 @@ def _scripts(workspace: Path) -> list[str]:
 def _targets(text: str) -> list[str]:
     """Return the targets of a makefile, or the recipes of a justfile, that change no files as far as they say."""
     found: list[str] = []
+    text = f"{text}\n"
     for match in _TARGETS.finditer(text):
-        recipe = re.match(r"[^\n]*\n(?:[ \t][^\n]*\n|\n)*", text[match.start() :] + "\n")
+        recipe = _RECIPE.match(text, match.start())
         if recipe is None or not _CHANGES_FILES.search(recipe[0]):
             found += match[1].split()
     return found

@@ -160,7 +160,7 @@ def imported_beside(file: Path) -> list[ProjectFile]:
 
     def read(name: str) -> str | None:
         try:
-            return read_project_file(file.parent / name).decode("utf-8", "replace")
+            return read_project_file(file.parent / name).decode("utf-8-sig", "replace")
         except OSError:
             return None
 

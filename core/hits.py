@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -10,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .effects import Spans
+from .texts import composed
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -72,8 +72,8 @@ def place_text(path: str, page: int | None, start_line: int, end_line: int) -> s
 
 
 def place_of(hit: Mapping[str, Any]) -> str:
-    """Return the same of a hit, or of a source of an answer, as JSON data."""
-    lines = int(hit.get("start_line") or 1), int(hit.get("end_line") or 1)
+    """Return the same of a hit, or of a source of an answer, as JSON data of whatever shape."""
+    lines = hit.get("start_line") or 1, hit.get("end_line") or 1
     return place_text(str(hit.get("path") or ""), hit.get("page") or None, *lines)
 
 
@@ -87,11 +87,7 @@ def path_fits(path: str, globs: Sequence[str]) -> bool:
 
     Names that macOS wrote have their accents and voiced kana in two characters; they fit as they are seen.
     """
-    return _rules(tuple(map(_composed, globs))).match_file(_composed(path))
-
-
-def _composed(text: str) -> str:
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    return _rules(tuple(map(composed, globs))).match_file(composed(path))
 
 
 @lru_cache(maxsize=64)

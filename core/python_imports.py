@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib.machinery import PathFinder
 
-MOST = 200
-"""Files that one file may bring in."""
+_MOST_FILES = 200
+"""That one file may bring in."""
 
 _PACKAGE = "__init__.py"
 _OWN = __name__.partition(".")[0]
@@ -35,7 +35,7 @@ def imported_texts(name: str, text: str, read: Callable[[str], str | None]) -> d
     """
     found: dict[str, str] = {}
     waiting = [("", text)]
-    while waiting and len(found) < MOST:
+    while waiting and len(found) < _MOST_FILES:
         package, code = waiting.pop(0)
         for module in _modules(code, package):
             for path, inner in _paths(module):

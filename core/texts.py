@@ -51,6 +51,11 @@ class FileText:
             raise ToolError(f"{char!r} can not be written in this file's encoding, {self.encoding}.") from err
 
 
+def composed(text: str) -> str:
+    """Return a text with each accent and voiced kana as one character: names that macOS wrote have them as two."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def decode(data: bytes) -> FileText | None:
     """Return the text of a file's bytes by strict trial; None = binary.
 

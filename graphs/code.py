@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..core.python_imports import imported_texts, module_name
@@ -61,7 +61,7 @@ def load_ref(spec: GraphSpec, ref: str) -> Any:
     return load_name(*referred(spec, ref))
 
 
-def _imported(file: Beside, read: Any) -> dict[str, str]:
+def _imported(file: Beside, read: Callable[[str], str | None]) -> dict[str, str]:
     """Return the keys of what a file imports, each with its path from the file's folder."""
     if not file.is_code:
         return {}

@@ -29,7 +29,7 @@ from ..nodes.deps import NodeDeps
 from ..nodes.own_thread import in_own_thread
 from ..nodes.prints import prints_aside
 from ..nodes.user_code import Code, failure_line
-from ..nodes.visit_models import models_for
+from ..nodes.visit_models import models_for, step_name
 from ..tools.masked import masked_question
 from .faults import listed, near
 from .stored_state import masked, not_kept, pack, unpack
@@ -105,7 +105,7 @@ class PythonNode:
 
     def _label(self, graph: str, config: RunnableConfig) -> tuple[str, int]:
         said = config["metadata"]
-        return f"{graph}/{_step_name(self.name, said)}".lstrip("/"), int(said["langgraph_step"])
+        return f"{graph}/{step_name(self.name, said)}".lstrip("/"), int(said["langgraph_step"])
 
     async def _called(self, label: str, input: Any, config: RunnableConfig) -> Any:
         self.deps.events.progress(label, "running command" if self.kind == "python" else "retrieving")
@@ -216,13 +216,6 @@ def _is_question(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == Question("human", "", "", ()).to_dict().keys()
 
 
-def _step_name(name: str, said: Mapping[str, Any]) -> str:
-    """Return a node with its step and, of several in one step, its number. `said`: LangGraph's metadata of it."""
-    path = said["langgraph_path"]
-    item = f"[{path[1]}]" if path[0] == "__pregel_push" else ""
-    return f"{name}{item}#{said['langgraph_step']}"
-
-
 def _inner_parts(inside: str, said: Mapping[str, Any]) -> Iterator[str]:
     """Yield the nodes between a visit and one of a graph inside it, that one last, alike after every kill.
 
@@ -235,7 +228,7 @@ def _inner_parts(inside: str, said: Mapping[str, Any]) -> Iterator[str]:
         name, _, task = each.partition(":")
         yield f"{name}[{task[:8]}]" if task else name
     if last:
-        yield _step_name(last.partition(":")[0], said)
+        yield step_name(last.partition(":")[0], said)
 
 
 def _attempt() -> int:

@@ -205,7 +205,7 @@ class NodeSpec:
             tool: call (plain name), with (JSON object).
             shell: run (a list of texts, or {"command": Expr}), env (object, {} = none), parse ("text" | "json").
             python: call ("KEY:function", see GraphSpec.beside), with (JSON object, every argument in it).
-            retrieve: index ("code" | "docs"), query, k (number), filter (list or template, [] = all), required (flag).
+            retrieve: index ("code" | "docs"), query, k, filter (list or template, [] = all), required (flag).
             human: show, choices (plain list), edits (state key or absent), headless (a choice or absent).
             commit: message, changes, files, yours (each of the last three may be absent).
             graph: graph (plain name), with (JSON object).

@@ -23,7 +23,7 @@ from ..llm.read_reply import Calls, Reading, Retry, read_reply
 from ..llm.structured import format_schema, json_kind, read_structured, schema_text
 from .agent_state import AgentState, view_of
 from .agent_task import AgentTask, ModelCallsUsedUp
-from .ask_model import AskModel, told_again, unusable
+from .ask_model import MAX_FAULTS, MAX_REPAIRS, AskModel, told_again, unusable
 from .changed import changed_contents
 from .compacting import Compacting
 from .deps import NodeDeps
@@ -44,11 +44,6 @@ from .window import (
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
-
-MAX_FAULTS = 2
-"""Unusable replies in a row that are asked again; the next one ends the node."""
-MAX_REPAIRS = 1
-"""The same, once the reply is held to a schema: a model that misses it twice will miss it again."""
 
 
 class AgentLoop:

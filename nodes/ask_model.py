@@ -1,4 +1,7 @@
-"""One request of an agent to its model: limits before it, its cost and its fault told. Called by the agent loop."""
+"""One request to a model: limits before it, its cost and its fault told, what follows a reply that cannot be used.
+
+Called by the agent loop, and by visit_models.py for what code asks.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,11 @@ from ..llm.tokens import count_request
 from .deps import NodeDeps
 from .model_call import CallUnderWay
 
+MAX_FAULTS = 2
+"""Unusable replies in a row that are asked again; the next one ends the node."""
+MAX_REPAIRS = 1
+"""The same, once the reply is held to a schema: a model that misses it twice will miss it again."""
+
 
 class Answered(NamedTuple):
     reply: ModelReply
@@ -25,7 +33,7 @@ class Answered(NamedTuple):
 
 
 class AskModel:
-    """Asks the models of one agent visit.
+    """Asks the models of one visit.
 
     Args:
         label: of the visit.

@@ -109,5 +109,5 @@ def budget_of(preset: Budget, wanted: Mapping[str, int] | None) -> Budget:
 
 def denied(call: NodeCall, why: str) -> RunFailed:
     """Return the error of a node whose command or tool call was refused by a rule, the mode or a person."""
-    hint = '`flow permissions check "COMMAND"` tells which rule decides; once it is allowed, `flow resume` goes on.'
+    hint = '`flow permissions check "COMMAND"` tells what the rules say; once it is allowed, `flow resume` goes on.'
     return RunFailed(f"{call.path}: {why}", hint=hint, exit_code=Denied.exit_code)

@@ -23,10 +23,7 @@ from ..core.json_models import inline_model
 from ..core.messages import ToolDef
 from ..llm.structured import read_structured
 from .chat_messages import our_messages, their_message
-from .visit_models import VISIT_MODELS, Asked, VisitModels
-
-_ITEM = "__pregel_push"
-"""What LangGraph's path of a task begins with that Send made; its number follows."""
+from .visit_models import VISIT_MODELS, Asked, VisitModels, step_name
 
 
 class FlowChatModel(BaseChatModel):
@@ -179,11 +176,7 @@ def _place(models: VisitModels, metadata: dict[str, Any]) -> str:
     namespace = str(metadata.get("langgraph_checkpoint_ns", ""))
     depth = models.namespace.count("|") + 1
     names = [part.partition(":")[0] for part in namespace.split("|")[depth:]]
-    if not names:
-        return ""
-    path = metadata.get("langgraph_path") or ("", "")
-    item = f"[{path[1]}]" if path[0] == _ITEM else ""
-    return f"{'/'.join(names)}{item}#{metadata.get('langgraph_step', 1)}"
+    return step_name("/".join(names), metadata) if names else ""
 
 
 def _result(message: AIMessage, stop: list[str] | None) -> ChatResult:

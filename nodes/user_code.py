@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from ..core.errors import GraphInvalid
+from ..core.python_imports import may_stand_beside
 
 _MOST_SAID = 300
 """Characters of an exception's own text in a message."""
@@ -124,7 +125,8 @@ class _Modules(MetaPathFinder, Loader):
     def __init__(self, root: str, code: Code) -> None:
         self._root = root
         self._code = code
-        self._stem = code.path.stem if code.path is not None else ""
+        stem = code.path.stem if code.path is not None else ""
+        self._stem = stem if may_stand_beside(stem) else ""
         self._parts: Mapping[str, Part] = {part.name: part for part in code.parts}
         # Folders without a file of their own are packages too.
         split = [name.split(".") for name in self._parts]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..core.errors import UsageError
+from ..core.texts import composed
 from .doc_denied import DeniedPaths
 from .doc_formats import FORMATS, TEXT, UNREAD, format_of
 from .files import OWN_REPOSITORY, Skipped, list_files
@@ -83,15 +83,11 @@ def _as_written(path: str) -> str:
     for part in parts[1:]:
         if not os.path.lexists(os.path.join(found, part)) and not part.isascii():
             try:
-                part = next((each for each in sorted(os.listdir(found)) if _composed(each) == _composed(part)), part)
+                part = next((each for each in sorted(os.listdir(found)) if composed(each) == composed(part)), part)
             except OSError:
                 return path
         found = os.path.join(found, part)
     return found
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _split(pattern: str) -> tuple[str, str]:
@@ -104,7 +100,7 @@ def _split(pattern: str) -> tuple[str, str]:
 def default_name(pattern: str) -> str:
     """Return the name of a collection for a source: that of its folder, or of a file without its suffix."""
     base = Path(pattern if os.path.exists(pattern) else _split(pattern)[0])
-    return _composed((base.stem if base.is_file() else base.name) or "docs")
+    return composed((base.stem if base.is_file() else base.name) or "docs")
 
 
 def find_documents(pattern: str, workspace: Path | None) -> FoundDocuments:
@@ -176,8 +172,8 @@ def _pattern(rest: str) -> Callable[[str], bool]:
         return lambda path: True
     from pathspec import GitIgnoreSpec  # late: a plain folder needs none
 
-    spec = GitIgnoreSpec.from_lines([f"/{_composed(rest)}"])
-    return lambda path: spec.match_file(_composed(path))
+    spec = GitIgnoreSpec.from_lines([f"/{composed(rest)}"])
+    return lambda path: spec.match_file(composed(path))
 
 
 def _allowed(found: Iterable[FoundDocument], workspace: Path | None) -> Iterator[FoundDocument]:

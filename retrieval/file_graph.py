@@ -23,6 +23,7 @@ class FileGraph:
 
     Attributes:
         outgoing, incoming: for each file that has any, (file, weight) by file.
+        _ids, _stored: the files and the stored edges that it was made of; `read_graph` patches it by these.
     """
 
     outgoing: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
@@ -42,10 +43,6 @@ class FileGraph:
         incoming = self.incoming.get(at, ())
         share = _BACKWARDS / max(len(incoming), 1) ** 0.5
         return [*self.outgoing.get(at, ()), *((source, weight * share) for source, weight in incoming)]
-
-    def used_weight(self) -> dict[int, float]:
-        """Return how much each file is used, for those that are."""
-        return {at: sum(weight for _, weight in sources) for at, sources in self.incoming.items()}
 
 
 def read_graph(db: sqlite3.Connection, ids: Sequence[int], before: FileGraph | None = None) -> FileGraph:

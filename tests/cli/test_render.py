@@ -306,3 +306,8 @@ def test_without_a_board_only_the_line_is_drawn() -> None:
     view.progress("code#1", "generating", 5)
     view.close()
     assert "▶" not in stream.getvalue() and "code: generating" in stream.getvalue()
+
+
+def test_an_answer_with_sources_of_its_own_shape_is_shown_as_data() -> None:
+    shown = result_text({"answer": "Yes.", "enough": True, "sources": ["a.md"]}, "")
+    assert json.loads(shown)["sources"] == ["a.md"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowloom.configs.dirs import Dirs
-from flowloom.configs.project_files import MAX_BYTES, project_files, read_project_file
+from flowloom.configs.project_files import MAX_BYTES, imported_beside, project_files, read_project_file
 from flowloom.configs.trust import TrustStore
 from flowloom.core.errors import ConfigError
 
@@ -251,3 +251,9 @@ def test_presets_and_the_prompts_that_graphs_name_are_listed(workspace: Path) ->
         ".flow/agents/far.yaml": "agent",
         ".flow/texts/far.txt": "prompt",
     }
+
+
+def test_imports_are_found_behind_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "g.py").write_text("import helpers\n", "utf-8-sig")
+    (tmp_path / "helpers.py").write_text("")
+    assert [file.path.name for file in imported_beside(tmp_path / "g.py")] == ["helpers.py"]

@@ -24,5 +24,9 @@ def test_a_place_is_told_in_the_words_of_its_format(path: str, page: int | None,
     assert place_of({"path": path, "page": page, "start_line": 3, "end_line": 8}) == place
 
 
+def test_the_place_of_data_that_a_model_wrote_is_told_as_it_is() -> None:
+    assert place_of({"path": "a.md", "start_line": "3 f.", "end_line": None}) == "a.md:3 f.-1"
+
+
 def test_a_name_that_macos_wrote_fits_as_it_is_typed() -> None:
     assert path_fits(unicodedata.normalize("NFD", "規程/ガイド.md"), ["ガイド*"])

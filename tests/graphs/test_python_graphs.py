@@ -289,6 +289,11 @@ def test_the_models_that_its_code_names_are_known_before_it_runs(place: Place, c
     assert named_models(place.graph("import helpers\ngraph = built()").spec) == names
 
 
+def test_file_beside_it_that_is_no_python_names_no_model(place: Place) -> None:
+    place.write("helpers.py", "chat_model('a:7b') +")
+    assert named_models(place.graph("def late():\n    import helpers\ngraph = built()").spec) == []
+
+
 def nesting(given: str) -> str:
     return (
         "flow: 1\nname: outer\nnodes:\n"

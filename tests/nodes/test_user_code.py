@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import typing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,12 @@ def test_nothing_of_pythons_own_paths_or_modules_changes(tmp_path: Path) -> None
     paths, json = list(sys.path), sys.modules["json"]
     module = load_module(code(tmp_path, "import json, helpers", helpers="import json"))
     assert (sys.path, sys.modules["json"], module.json, module.helpers.json) == (paths, json, json, json)
+
+
+def test_a_code_named_like_a_module_of_python_still_gets_that_one(tmp_path: Path) -> None:
+    text = "import calendar, helpers\nx = calendar.isleap(2024)"
+    named = replace(code(tmp_path, text, helpers="import calendar"), path=tmp_path / "calendar.py")
+    assert load_name(named, "x") is True
 
 
 def test_type_hints_of_classes_beside_it_can_be_read(tmp_path: Path) -> None:
