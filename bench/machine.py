@@ -29,6 +29,8 @@ def python_ms() -> float:
 def at_this_speed(rows: Sequence[Row], python_ms_now: float | None = None) -> list[Row]:
     """Return the rows with each limit of time as it is at this machine's speed, never harder than the row's own.
 
+    A row that has such a limit already keeps it.
+
     To be called right after the rows were measured, because the speed of a shared machine changes within minutes.
 
     Args:
@@ -39,6 +41,6 @@ def at_this_speed(rows: Sequence[Row], python_ms_now: float | None = None) -> li
 
 
 def _limit_here(row: Row, slower: float) -> float | None:
-    if row.limit is None or row.unit not in (*_DURATIONS, *_RATES):
-        return None
+    if row.limit_here is not None or row.limit is None or row.unit not in (*_DURATIONS, *_RATES):
+        return row.limit_here
     return row.limit * slower if row.unit in _DURATIONS else row.limit / slower

@@ -24,6 +24,11 @@ def test_fast_machine_is_held_to_the_limit_itself() -> None:
     assert (row.limit_here, row.ok) == (100, False)
 
 
+def test_limit_that_a_bench_has_scaled_itself_is_kept() -> None:
+    (row,) = at_this_speed([Row("a", 25, "s", 10, limit_here=30)], TWICE_AS_SLOW)
+    assert (row.limit_here, row.ok) == (30, True)
+
+
 @pytest.mark.parametrize("unit", ["x", "tokens", "MB", "%", ""])
 def test_what_is_no_time_keeps_its_limit(unit: str) -> None:
     (row,) = at_this_speed([Row("a", 1.5, unit, 1)], TWICE_AS_SLOW)
