@@ -135,7 +135,7 @@ class NodeStep:
         name, cursors = self._node.name, state["cursor"]
         items = cursors[name]["items"]
         paths = [_path(name, state, each) for each in item_names(items)]
-        marks = {path: cursors[path] for path in paths if path in cursors}
+        marks = {path: mark for path in paths if (mark := cursors.get(path))}
         todo = [[place, marks[path]["again"]] for place, path in enumerate(paths) if "again" in marks.get(path, ())]
         if not todo:
             whole = together(self._spec, (mark["wrote"] for mark in marks.values()))
