@@ -202,6 +202,43 @@ def test_a_secret_in_the_verify_command_is_stored_apart_and_the_command_runs_wit
     assert "verify.json" in {path.name for path in kept}
 
 
+LEAKING_GRAPH = """flow: 1
+name: leaking
+nodes:
+  one: {type: shell, run: [sh, leak.sh], parse: json, on_error: tell}
+  tell: {type: llm, prompt: "It failed: {{ error.message }}"}
+  code: {type: python, call: "leaking.py:ask"}
+edges: [[START, one, END], [tell, code, END]]
+"""
+LEAKING_CODE = """from flowloom import chat_model
+
+def ask(ctx):
+    texts = [(ctx.workspace / name).read_text() for name in ("config.py", ".env", "deploy.pem")]
+    return chat_model().invoke("Read this: " + "".join(texts)).text
+"""
+
+
+def test_canaries_in_an_error_or_in_what_code_asks_reach_no_model_and_no_row(
+    flow: Any, repo: Path, isolated_home: Path
+) -> None:
+    graphs = isolated_home / "flow" / "config" / "graphs"
+    graphs.mkdir(parents=True)
+    (graphs / "leaking.yaml").write_text(LEAKING_GRAPH)
+    (graphs / "leaking.py").write_text(LEAKING_CODE)
+    with OllamaServer(lambda request: Reply("noted")) as server:
+        ended = flow("run", "leaking", "-o", "jsonl", cwd=repo, url=server.url)
+        requests = [json.dumps(request.body) for request in server.requests]
+    assert ended.code == 0, ended.err
+    told = [text for text in requests if "It failed: one: " in text or "Read this: " in text]
+    assert len(told) == 2 and "<secret:" in told[1]
+    assert_none_in("requests", *requests)
+    assert_none_in("stdout and stderr", ended.out + ended.err)
+    home = Path(os.environ["FLOW_HOME"])
+    for table, row in rows(home / "data" / "runs.db"):
+        assert_none_in(f"table {table}", row)
+    assert_only_in_private_files(home)
+
+
 def test_a_resume_gives_the_same_placeholders(flow: Any, repo: Path, script: Any) -> None:
     with OllamaServer(Agents(script)) as server:
         ended = answered(flow, repo, server)
