@@ -46,7 +46,7 @@ COMMANDS = (
 def masked(text: str, folder: Path) -> str:
     """Leave out what no two runs share: the folder, ids, times and seconds."""
     ids = r"\b[a-z0-9]{8}\b|\b(?:[0-9a-f]{2}/)?[0-9a-f-]{6,64}\b"
-    times = r"\d+(\.\d+)?(?= s)|\d{4}-\d\d-\d\dT[\d:.+Z]+|\d+\.\d+"
+    times = r"\d+(\.\d+)?(?= s)|\d{4}-\d\d-\d\dT[\d:.+Z]+|\d+\.\d+(e-\d+)?"
     return re.sub(f"{times}|{ids}", "~", text.replace(str(folder), "HERE"))
 
 

@@ -219,7 +219,7 @@ def test_a_step_that_fails_its_check_is_committed_with_its_repair(flow: Any, rep
         agent((script.REVIEWER, "+two"), [reply('{"verdict": "approve", "findings": []}')]),
     )
     with OllamaServer(answers) as server:
-        done = flow(*RUN, "-c", "check='grep -q two a.txt || grep -q two 日本*'", cwd=repo, url=server.url)
+        done = flow(*RUN, "-c", "check='! grep -q uno a.txt || grep -q two 日本*'", cwd=repo, url=server.url)
     assert done.code == 0, done.err
     assert subjects(repo) == ["Repair: Three steps", "日本語の文書を直す", "start"]
     assert [committed(repo), committed(repo, "HEAD~1")] == [["a.txt"], ["日本 語.txt"]]

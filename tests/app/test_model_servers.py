@@ -18,15 +18,15 @@ name: tiny
 input: {task: {type: string, positional: true, required: true}}
 nodes:
   skip: {type: set, value: {}}
+  never: {type: llm, prompt: Think., if: input.task == "think"}
 edges:
-  - [START, skip]
-  - [skip, END]
+  - [START, skip, never, END]
 """
 
 
 @pytest.fixture
 def tiny(repo: Path) -> tuple[str, ...]:
-    """The words that run a graph without a model node, which is connected to its models all the same."""
+    """The words that run a graph whose model node is skipped: only what comes before a run is asked."""
     path = repo.parent / "tiny.yaml"
     path.write_text(GRAPH)
     return ("run", str(path), "x", "-c", "verify=")

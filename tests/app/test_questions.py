@@ -127,12 +127,12 @@ def test_limit_of_node_runs_is_raised_by_an_option(repo: Repo) -> None:
 
 
 def test_limit_of_a_node_is_raised_in_its_graph(repo: Repo) -> None:
-    text = PAUSES.replace("cat ready", "sleep 30").replace("on_error: pause", "limits: {wall: 300ms}")
+    text = PAUSES.replace("cat ready", "sleep 1").replace("on_error: pause", "limits: {wall: 300ms}")
     done = repo.run(text)
     assert done.code == 124, done.err
     assert "'look#1' has worked" in done.err
     file = repo.folder.parent / "graph.yaml"
-    file.write_text(text.replace("300ms", "60s").replace("sleep 30", "echo 1"), "utf-8")
+    file.write_text(text.replace("300ms", "60s").replace("sleep 1", "echo 1"), "utf-8")
     assert repo("--no-input", "resume").code == 6
     done = repo("--no-input", "resume", "--force-graph")
     assert done.code == 0, done.err

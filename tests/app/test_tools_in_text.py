@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,8 @@ def test_recorded_run_is_replayed_with_no_model(shop: Any, repo: Path, answers: 
     cassette = tmp_path / "run.jsonl"
     with OllamaServer(in_text(answers), **GEMMA) as server:
         assert shop.run(server, "--record", str(cassette)).code == 0
-        for name, text in shop.files.items():
-            (repo / name).write_text(text)
+        for words in (["checkout", "-q", "."], ["clean", "-q", "-fd"]):
+            subprocess.run(["git", *words], cwd=repo, check=True)
         again = shop.run(server, "--replay", str(cassette))
     assert again.code == 0, again.err
     assert shop.is_green()
