@@ -142,12 +142,6 @@ class CodeSnapshot:
             kept.history = read_history_table(self._db, self.files())
         return match_history(self._db, kept.history, terms)
 
-    def search_files(self, query: str) -> dict[str, float]:
-        """Return the files that hold words of the query with their scores (higher is better), best first."""
-        scores = self.match_words(self.read_query(query)).scores
-        paths = self.files().paths
-        return {paths[at]: scores[at] for at in sorted(scores, key=lambda at: (-scores[at], at))}
-
     def search_passages(
         self, query: str, limit: int, path: str | None = None, files: Sequence[str] | None = None
     ) -> list[Passage]:

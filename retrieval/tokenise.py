@@ -23,7 +23,6 @@ _KANJI = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ff
 _HIRAGANA = re.compile("[\u3041-\u3096\u309d-\u309fー]+")
 _PARTS = re.compile(r"[^\W\d_]+|\d+")
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_IDENTIFIER = re.compile(rf"(?:[^\W\d{_CJK}])(?:[^\W{_CJK}])*")
 # A longer word is a hash or encoded data: nobody searches for it and it swells the index.
 _LONGEST_WORD = 80
 _MOST_TERMS = 96
@@ -104,15 +103,6 @@ def query_terms(query: str) -> list[str]:
     terms = list(dict.fromkeys(_words(f"{query} {_ungrouped(query)}", is_query=True)))
     telling = [term for term in terms if term not in _STOP_WORDS and not _HIRAGANA.fullmatch(term)]
     return (telling or terms)[:_MOST_TERMS]
-
-
-def count_identifiers(text: str) -> dict[str, int]:
-    """Return how often each identifier of three characters or more stands in a text, comments included."""
-    counts: dict[str, int] = {}
-    for name in _IDENTIFIER.findall(text):
-        if 2 < len(name) <= _LONGEST_WORD:
-            counts[name] = counts.get(name, 0) + 1
-    return counts
 
 
 def _words(text: str, *, is_query: bool = False) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from flowloom.core.errors import ConfigError
 from flowloom.retrieval.code_index import CodeIndex
+from flowloom.retrieval.code_search import rank_files
 from flowloom.retrieval.code_snapshot import CodeSnapshot, Passage
 
 MakeTree = Callable[[Mapping[str, str | bytes]], Path]
@@ -112,7 +113,7 @@ def test_names_in_paths_and_definitions_outweigh_bodies(make_tree: MakeTree, mak
     make_tree({"ledger/c.py": "y = 1\n"})
     index = make_index(tree)
     index.refresh()
-    found = list(index.read(lambda snapshot: snapshot.search_files("ledger")))
+    found = [each.path for each in index.read(lambda snapshot: rank_files(snapshot, "ledger"))]
     assert (sorted(found[:2]), found[2:]) == (["b.py", "ledger/c.py"], ["a.py"])
 
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from flowloom.retrieval.tokenise import (
     FTS5_TOKENIZER,
-    count_identifiers,
     index_text,
     match_expression,
     match_terms,
@@ -59,10 +58,6 @@ def test_a_query_of_nothing_else_keeps_them() -> None:
 
 def test_a_query_without_words_matches_nothing() -> None:
     assert match_expression(" ?! \0 ") == ""
-
-
-def test_identifiers_are_counted_with_their_case() -> None:
-    assert count_identifiers("Foo foo Foo of 12ab 変数x name_1") == {"Foo": 2, "foo": 1, "name_1": 1}
 
 
 def _table(*texts: str) -> sqlite3.Connection:
